@@ -1,0 +1,51 @@
+// What stands between sockets and answers: a listener hands each message to its thread's
+// QueryHandler, and the handler gives the answer at once or sends it later.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstdint>
+
+#include "base/ip_address.h"
+#include "base/octets.h"
+#include "dns/types.h"
+
+namespace pharos::dns {
+
+class Listener;
+
+// Where an answer goes. A plain value: it may outlive the TCP connection it came from (the answer
+// then goes nowhere) but not its listener. Used on its listener's thread only.
+struct ReplyPath {
+  Listener* listener = nullptr;
+  Transport transport = Transport::kUdp;
+  SocketAddress client;
+  // UDP on a wildcard address: the address that was asked, which the answer must leave from.
+  IpAddress local_ip;
+  bool local_ip_known = false;
+  // TCP: which connection; never used again for another.
+  uint64_t connection_id = 0;
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // Sends an answer that was not ready when its query was handled.
+  virtual void Send(const ReplyPath& path, Octets message) = 0;
+};
+
+// Answers messages for one thread. All calls come on that thread's loop.
+class QueryHandler {
+ public:
+  virtual ~QueryHandler() = default;
+  // Around each run of Handle calls: what is pinned in between (a ReadGuard) is held for one batch
+  // and never across a turn of the loop.
+  virtual void BeginBatch() = 0;
+  virtual void EndBatch() = 0;
+  // Answers `request` into `reply`, which has room for the largest message of the path's transport,
+  // and returns the answer's length. 0: no answer now (none is due, or it comes later by
+  // path.listener->Send). `request` is gone after the call.
+  virtual size_t Handle(Octets request, const ReplyPath& path, MutableOctets reply) = 0;
+};
+
+}  // namespace pharos::dns

@@ -1,0 +1,90 @@
+// The catalog as readers see it: one immutable value at one index. Any thread may read it while it
+// holds the ReadGuard or Pin it was reached by (base/published.h); nothing in it ever changes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "registry/persistent_map.h"
+#include "registry/types.h"
+
+namespace pharos::registry {
+
+// Positions in ServiceEntry::instances, the passing ones first: the first `passing_count` serve
+// those who want only passing instances, all of them everyone else.
+struct Selection {
+  std::vector<uint32_t> positions;
+  uint32_t passing_count = 0;
+
+  std::span<const uint32_t> Get(bool only_passing) const {
+    return std::span(positions).first(only_passing ? passing_count : positions.size());
+  }
+};
+
+// The ready-made records of a service, or of its instances with one tag. No critical instance is in
+// any of them.
+struct RecordSet {
+  Selection healthy;  // Every instance.
+  Selection a;        // One instance per different IPv4 address that A questions see.
+  Selection aaaa;     // The same for AAAA and IPv6.
+  Selection any;      // The same for ANY: one per different for_any address (IPv4 or IPv6).
+  Selection srv;      // One per different (node, service address, port).
+  Selection names;    // Every instance with a host name for a type (DnsAddresses::name_wire).
+};
+
+// All instances of the services that share a name without regard to case.
+struct ServiceEntry : RefCounted {
+  std::string name;                            // Lower case: the key.
+  std::vector<Ref<const Instance>> instances;  // By node name, then service id; critical ones too.
+  RecordSet all;
+  // Sorted by tag, lower case; each tag once.
+  std::vector<std::pair<std::string, RecordSet>> by_tag;
+
+  // The records with `tag` (lower case), or null when no instance has it.
+  const RecordSet* FindTag(std::string_view tag) const;
+};
+
+// A node with all that is registered on it.
+struct NodeEntry : RefCounted {
+  Ref<const Node> node;
+  std::vector<Ref<const Service>> services;    // By id, compared in lower case.
+  std::vector<Ref<const HealthCheck>> checks;  // By id.
+};
+
+// Who has an IP address, for reverse look-ups: the first node by name whose plain address it is,
+// else the first instance (by service name) whose service address it is.
+struct AddressEntry : RefCounted {
+  std::vector<Ref<const Node>> nodes;        // By name in lower case.
+  std::vector<Ref<const Service>> services;  // By name in lower case.
+};
+
+class Snapshot {
+ public:
+  // The catalog index of the last command this holds.
+  uint64_t index() const { return index_; }
+  // When the newest change in it was proposed, Unix seconds; 0 while the catalog is empty.
+  int64_t changed_unix_s() const { return changed_unix_s_; }
+  // The datacenter whose catalog this is.
+  const std::string& datacenter() const { return datacenter_; }
+
+  // Names are given in lower case (ASCII); null when there is none. What is returned lives as long
+  // as the snapshot.
+  const NodeEntry* FindNode(std::string_view lower_name) const;
+  const ServiceEntry* FindService(std::string_view lower_name) const;
+  const AddressEntry* FindAddress(const IpAddress& address) const;
+
+ private:
+  friend class Catalog;
+  uint64_t index_ = 0;
+  int64_t changed_unix_s_ = 0;
+  std::string datacenter_;
+  PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
+  PersistentMap<std::string, Ref<const ServiceEntry>> services_;
+  PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
+};
+
+}  // namespace pharos::registry

@@ -1,0 +1,116 @@
+// The catalog's records as values, each with what DNS needs of it made ready when it changes.
+// All are immutable once published; strings keep the case they were registered with.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "registry/ref.h"
+
+namespace pharos::registry {
+
+enum class Health : uint8_t { kPassing, kWarning, kCritical };
+
+// Pairs sorted by key; a few entries each, so a vector beats a map.
+using StringPairs = std::vector<std::pair<std::string, std::string>>;
+
+struct TaggedAddress {
+  std::string name;     // lan_ipv4, wan ...
+  std::string address;  // IP address or host name.
+  uint16_t port = 0;
+  friend bool operator==(const TaggedAddress&, const TaggedAddress&) = default;
+};
+
+enum class AddressKind : uint8_t {
+  kNone,  // Nothing that a question of this type could be answered with.
+  kV4,
+  kV6,
+  kName,  // A host name: answered by CNAME, and for SRV as the target.
+};
+
+// The addresses of a node or an instance as questions of each type see them (the rules: tagged
+// lan_ipv4/lan_ipv6 before the plain address, the service's before its node's).
+struct DnsAddresses {
+  AddressKind for_a = AddressKind::kNone;     // kNone, kV4 or kName
+  AddressKind for_aaaa = AddressKind::kNone;  // kNone, kV6 or kName
+  AddressKind for_any = AddressKind::kNone;   // SRV, ANY and all other types
+  std::array<uint8_t, 4> v4{};                // valid where a kind says kV4
+  std::array<uint8_t, 16> v6{};               // valid where a kind says kV6
+  // Uncompressed wire form with the root label, registered case; where a kind says kName. Empty
+  // (and the kind kNone) for text that is no domain name.
+  std::string name_wire;
+  friend bool operator==(const DnsAddresses&, const DnsAddresses&) = default;
+};
+
+struct Node : RefCounted {
+  std::string name;
+  std::string id;
+  std::string datacenter;  // Lower case.
+  std::string address;
+  StringPairs tagged_addresses;
+  StringPairs meta;
+  uint64_t create_index = 0;
+  uint64_t modify_index = 0;
+
+  DnsAddresses dns;
+  // TXT RDATA of each meta pair in key order (RFC 1464 quoting; a text over 255 octets is several
+  // character-strings, RFC 1035 section 3.3.14), each behind its length as a big-endian u16.
+  std::string meta_txt;
+  // `name` as wire labels without a root label, split at its dots; empty when a label would be
+  // empty or over 63 octets, so that the node cannot be named in DNS.
+  std::string name_labels;
+};
+
+struct Service : RefCounted {
+  std::string id;
+  std::string name;
+  std::vector<std::string> tags;
+  std::string address;
+  uint16_t port = 0;
+  StringPairs meta;
+  std::vector<TaggedAddress> tagged_addresses;  // Sorted by name.
+  uint16_t weight_passing = 1;
+  uint16_t weight_warning = 1;
+  bool enable_tag_override = false;
+  std::string kind;
+  std::string socket_path;
+  uint64_t create_index = 0;
+  uint64_t modify_index = 0;
+};
+
+struct HealthCheck : RefCounted {
+  std::string id;
+  std::string name;
+  Health status = Health::kCritical;
+  std::string notes;
+  std::string output;
+  std::string service_id;    // Empty: of the node.
+  std::string service_name;  // Of service_id when it was registered.
+  std::string type;
+  uint64_t create_index = 0;
+  uint64_t modify_index = 0;
+};
+
+// What an SRV record of an instance points at.
+enum class SrvTarget : uint8_t {
+  kNone,  // No usable address: no SRV record.
+  kNode,  // <node>.node.<dc>.<domain>
+  kAddr,  // <hex>.addr.<dc>.<domain>
+  kName,  // The host name itself.
+};
+
+// A service on a node with its health: what an answer is made of.
+struct Instance : RefCounted {
+  Ref<const Node> node;
+  Ref<const Service> service;
+  Health health = Health::kPassing;  // The worst of its node's checks and its own.
+
+  DnsAddresses dns;
+  SrvTarget srv_target = SrvTarget::kNone;
+  uint16_t srv_weight = 1;  // By health.
+};
+
+}  // namespace pharos::registry
