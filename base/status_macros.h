@@ -5,8 +5,8 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function when `expression` (an absl::Status) is not OK.
-#define RETURN_IF_ERROR(expression)                              \
-  do {                                                           \
+#define RETURN_IF_ERROR(expression)                                                           \
+  do {                                                                                        \
     if (absl::Status pharos_status = (expression); !pharos_status.ok()) return pharos_status; \
   } while (false)
 

@@ -1,5 +1,5 @@
-// Shared ownership of immutable values within the catalog, counted by plain integers: every copy and
-// every release of a Ref happens on the writer's thread. Readers borrow (`const T*`) under a
+// Shared ownership of immutable values within the catalog, counted by plain integers: every copy
+// and every release of a Ref happens on the writer's thread. Readers borrow (`const T*`) under a
 // ReadGuard or a Pin and never touch a count.
 #pragma once
 

@@ -1,0 +1,60 @@
+// Answers to questions about names in our zones, and reverse names of what is registered.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/octets.h"
+#include "base/random.h"
+#include "dns/answer_config.h"
+#include "dns/query.h"
+#include "dns/resolver.h"
+#include "registry/snapshot.h"
+
+namespace pharos::dns {
+
+// What the recursors said of host names that answers lead to.
+struct ExternalAnswer {
+  UpstreamQuestion question;
+  UpstreamAnswer answer;
+};
+
+// Memory that one thread reuses from answer to answer, so that none allocates in the common case.
+struct AnswerScratch {
+  std::vector<uint32_t> order;
+  std::vector<uint32_t> stamps;
+  uint32_t stamp = 0;
+};
+
+struct AnswerContext {
+  const AnswerConfig& config;
+  const registry::Snapshot& snapshot;
+  Transport transport;
+  Random& random;
+  AnswerScratch& scratch;
+  // What was resolved for this query so far; empty at first.
+  const std::vector<ExternalAnswer>& external;
+  // Whether more may be resolved; else names that are not in `external` are left as they are.
+  bool may_resolve = true;
+};
+
+enum class Outcome : uint8_t {
+  kReply,    // The reply is written.
+  kDrop,     // None is due.
+  kForward,  // Not ours: the recursors are to be asked the question itself.
+  kResolve,  // Host names (`needed`) are to be resolved, and the query handled again with them.
+};
+
+struct Handled {
+  Outcome outcome = Outcome::kDrop;
+  size_t reply_octets = 0;               // kReply
+  std::vector<UpstreamQuestion> needed;  // kResolve; bounded by kExternalNamesMax
+};
+
+// How many host names one answer may need resolved. More are left unresolved: the client asks.
+inline constexpr size_t kExternalNamesMax = 16;
+
+// Answers a parsed query into `reply` (room for the largest message of the transport).
+Handled Answer(const Query& query, const AnswerContext& context, MutableOctets reply);
+
+}  // namespace pharos::dns

@@ -1,0 +1,67 @@
+// What of the configuration shapes answers. Immutable: a reload makes a new one, and each DNS
+// thread swaps to it between batches.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "dns/name.h"
+
+namespace pharos::dns {
+
+// Which TTL a service's answers carry: by exact name, else by the longest prefix.
+class ServiceTtls {
+ public:
+  ServiceTtls() = default;
+  // Keys as in `dns_config.service_ttl`: a service name, or a prefix and `*`. A name is looked up
+  // in lower case, so a key with capitals never matches, as in Consul.
+  explicit ServiceTtls(const std::vector<std::pair<std::string, uint32_t>>& ttl_s_by_key);
+
+  uint32_t Get(std::string_view lower_name) const;
+
+ private:
+  absl::flat_hash_map<std::string, uint32_t> exact_;
+  std::vector<std::pair<std::string, uint32_t>> prefixes_;  // Longest first.
+};
+
+// Seconds, as in the SOA record (RFC 1035 section 3.3.13).
+struct SoaTimes {
+  uint32_t refresh_s = 3600;
+  uint32_t retry_s = 600;
+  uint32_t expire_s = 86400;
+  uint32_t minimum_s = 0;  // Also the SOA's own TTL, so the negative TTL (RFC 2308 section 5).
+};
+
+// A domain we serve, with the names in it that answers are built from. All in lower case.
+struct Zone {
+  // InvalidArgument when the names would not fit: the domain is too long.
+  static absl::StatusOr<Zone> Make(std::string_view domain, std::string_view datacenter);
+
+  Name name;
+  Name node_suffix;  // node.<dc>.<zone>
+  Name addr_suffix;  // addr.<dc>.<zone>
+  Name mname;        // ns.<zone>
+  Name rname;        // hostmaster.<zone>
+};
+
+struct AnswerConfig {
+  std::vector<Zone> zones;  // The domain, then the alternative one if there is one.
+  std::string datacenter;   // Lower case.
+  uint32_t node_ttl_s = 0;
+  ServiceTtls service_ttls;
+  SoaTimes soa;
+  bool only_passing = false;
+  bool enable_truncate = false;
+  bool compression = true;
+  bool node_meta_txt = true;         // Node metadata as TXT in the additional section.
+  uint32_t udp_answer_limit = 3;     // Of answers over UDP without EDNS; 0: none of its own.
+  uint32_t a_record_limit = 0;       // Of addresses in any answer; 0: none.
+  bool recursion_available = false;  // Recursors are configured.
+};
+
+}  // namespace pharos::dns

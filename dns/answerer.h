@@ -1,0 +1,133 @@
+// One answer in the making: what Answer() shares between its parts. Lives on the stack for one
+// query.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "dns/answer.h"
+#include "dns/name_question.h"
+#include "dns/reply_writer.h"
+
+namespace pharos::dns {
+
+// Two names and five numbers (RFC 1035 section 3.3.13).
+inline constexpr size_t kSoaRdataOctetsMax = 2 * kNameOctetsMax + 20;
+
+// What a reply may hold, worked out once.
+struct ReplyLimits {
+  size_t octets_max;
+  // UDP without EDNS (or with 512 octets of it), where udp_answer_limit counts.
+  bool plain_udp;
+  // TCP, where the number of answers is bounded although the size would allow more.
+  bool tcp;
+
+  static ReplyLimits For(const Query& query, Transport transport);
+};
+
+// The kind of address that questions of a type see, and its octets (empty unless it is one).
+registry::AddressKind KindFor(const registry::DnsAddresses& addresses, RrType type);
+Octets AddressFor(const registry::DnsAddresses& addresses, RrType type);
+// The instances that have addresses for a type; null for types that instances have no records of.
+const registry::Selection* SelectionFor(const registry::RecordSet& records, RrType type);
+
+class Answerer {
+ public:
+  Answerer(const Query& query, const AnswerContext& context, MutableOctets reply);
+
+  Handled Answer();
+
+ private:
+  // answer.cc: which form is asked, and what is the same for all of them.
+  Handled AnswerZone();
+  Handled AnswerReverse();
+  Handled Positive();
+  Handled Negative(Rcode rcode);
+  Handled Refuse(Rcode rcode);
+  Handled FinishWith(Rcode rcode);
+  bool KnowsDatacenter() const;
+
+  // zone_answer.cc: the zone's own records, nodes, spelled addresses and reverse names.
+  Handled AnswerApex();
+  Handled AnswerNameServer();
+  Handled AnswerNode();
+  Handled AnswerSpelledAddress();
+  // Adds the address that the digits spell if it is of the type; false if they spell none.
+  bool AddSpelledAddress(std::string_view digits, const NameParts& owner, RrType type,
+                         Section section, uint32_t ttl_s);
+  NameParts ZoneOwner() const;
+  Octets SoaRdata(const Zone& zone, MutableOctets buffer) const;
+  void AddSoa(Section section);
+  void AddReverseSoa();
+  void AddReverseTarget(const registry::AddressEntry& entry);
+  void AddNameServers(Section section);
+  void AddNodeMeta(Section section, const registry::Node& node, const NameParts& owner,
+                   uint32_t ttl_s);
+
+  // service_answer.cc: the addresses of services.
+  Handled AnswerService();
+  Handled AnswerServiceAddresses(const registry::ServiceEntry& entry,
+                                 const registry::RecordSet& records, uint32_t ttl_s);
+  Handled AnswerServiceName(const registry::ServiceEntry& entry, const registry::RecordSet& records,
+                            uint32_t ttl_s);
+  // At most how many of `available` answers by the count limits.
+  size_t CountLimit(size_t available, bool addresses) const;
+  bool IsAsked(Octets name_wire) const;
+
+  // srv_answer.cc: SRV records and what goes with them.
+  struct SrvRecord {
+    const registry::Instance* instance;
+    registry::SrvTarget target;
+    uint16_t target_offset;  // Where the target stands in the message; 0: no pointer reaches it.
+    bool repeats_target;     // An earlier record has the same target, so the same glue.
+  };
+  Handled AnswerServiceSrv(const registry::ServiceEntry& entry, const registry::RecordSet& records,
+                           uint32_t ttl_s);
+  SrvRecord MakeSrvRecord(const registry::Instance& instance) const;
+  Octets SrvAddress(const SrvRecord& record) const;
+  // The target's name; an address is spelled into `spelled`.
+  NameParts SrvTargetName(const SrvRecord& record, MutableOctets spelled) const;
+  void MarkRepeatedTargets(std::span<SrvRecord> records) const;
+  // How many of the records fit in the reply with the addresses of their targets.
+  size_t CountFittingSrv(std::span<const SrvRecord> records) const;
+  void AddSrvRecords(std::span<SrvRecord> records, uint32_t ttl_s);
+  void AddSrvGlue(std::span<const SrvRecord> records, uint32_t ttl_s);
+  void AddSrvMeta(std::span<const SrvRecord> records, uint32_t ttl_s);
+
+  // chain.cc: host names as addresses.
+  // Adds the CNAME of the QNAME to `target`, and what that leads to. `ttl_s` is for all records of
+  // a service's answer; without it each record keeps its own.
+  void AddChain(Octets target_wire, uint32_t cname_ttl_s, std::optional<uint32_t> ttl_s);
+  // Adds what `target` resolves to: addresses, or further CNAMEs and theirs.
+  void Follow(Name target, uint16_t target_offset, RrType type, Section section,
+              std::optional<uint32_t> ttl_s);
+  // One step inside our zones: add the addresses of `target`, or give the name it stands for.
+  std::optional<Octets> FollowNode(const NameQuestion& target, const NameParts& owner, RrType type,
+                                   Section section, uint32_t ttl_s);
+  std::optional<Octets> FollowService(const NameQuestion& target, const NameParts& owner,
+                                      RrType type, Section section, uint32_t ttl_s);
+  // The TTL of records of a name of ours.
+  uint32_t OwnTtl(const NameQuestion& name) const;
+  void FollowOutside(const Name& target, RrType type, Section section,
+                     std::optional<uint32_t> ttl_s);
+  NameParts TargetParts(Octets wire) const;
+
+  const Query& query_;
+  const AnswerContext& context_;
+  const AnswerConfig& config_;
+  const registry::Snapshot& snapshot_;
+  ReplyLimits limits_;
+  ReplyWriter writer_;
+  NameQuestion question_;
+  bool cut_ = false;          // Instances were left out; what is shown is a fair choice of them.
+  bool cut_partial_ = false;  // Records were left out that nobody may believe absent: TC is a must.
+  // Where `node.<dc>.<zone>` and `addr.<dc>.<zone>` stand in the message; 0: nowhere yet.
+  uint16_t node_suffix_offset_ = 0;
+  uint16_t addr_suffix_offset_ = 0;
+  std::vector<UpstreamQuestion> needed_;
+};
+
+}  // namespace pharos::dns

@@ -1,0 +1,167 @@
+// Host names as addresses: CNAME chains inside our zones and out of them.
+
+#include <algorithm>
+#include <array>
+
+#include "dns/answerer.h"
+#include "dns/sample.h"
+
+namespace pharos::dns {
+namespace {
+
+// A longer chain inside our zones is somebody's mistake; it ends here.
+constexpr size_t kChainNamesMax = 8;
+
+// Which type is asked of a target: records of the type of the question, and for ANY what any client
+// can use (RFC 8482 section 4.3 lets us choose).
+RrType TypeToFollow(RrType qtype) { return qtype == RrType::kAny ? RrType::kA : qtype; }
+
+}  // namespace
+
+NameParts Answerer::TargetParts(Octets wire) const {
+  NameParts parts{.labels = {}, .suffix = wire};
+  const NameParts zone = ZoneOwner();
+  if (zone.suffix_offset == 0 || wire.size() <= zone.suffix.size()) return parts;
+  const Octets end = wire.last(zone.suffix.size());
+  if (!std::equal(end.begin(), end.end(), zone.suffix.begin())) return parts;
+  // The octets agree; they must also begin at a label.
+  size_t at = 0;
+  const size_t start = wire.size() - zone.suffix.size();
+  while (at < start) at += wire[at] + size_t{1};
+  if (at != start) return parts;
+  return {wire.first(start), end, zone.suffix_offset};
+}
+
+void Answerer::AddChain(Octets target_wire, uint32_t cname_ttl_s, std::optional<uint32_t> ttl_s) {
+  const std::optional<Name> target = Name::FromWire(target_wire);
+  if (!target) return;
+  if (!writer_.AddNameRecord(Section::kAnswer, RrType::kCname, writer_.QnameOwner(), cname_ttl_s,
+                             TargetParts(target_wire))) {
+    cut_partial_ = true;
+    return;
+  }
+  Follow(*target, writer_.last_target_offset(), query_.qtype, Section::kAnswer, ttl_s);
+}
+
+void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section section,
+                      std::optional<uint32_t> ttl_s) {
+  std::array<Name, kChainNamesMax> seen;
+  size_t seen_count = 0;
+  if (section == Section::kAnswer) seen[seen_count++] = query_.qname;
+  while (seen_count < kChainNamesMax) {
+    if (std::find(seen.begin(), seen.begin() + static_cast<ptrdiff_t>(seen_count), target) !=
+        seen.begin() + static_cast<ptrdiff_t>(seen_count)) {
+      return;  // A loop stops at its first repeat.
+    }
+    seen[seen_count++] = target;
+    NameQuestion question;
+    ParseNameQuestion(target, type, config_, question);
+    if (question.zone == nullptr) return FollowOutside(target, type, section, ttl_s);
+    if (!question.datacenter.empty() && question.datacenter != config_.datacenter) return;
+
+    const NameParts owner{{}, target.wire(), 0, target_offset};
+    const uint32_t record_ttl_s = ttl_s.value_or(OwnTtl(question));
+    std::optional<Octets> next;
+    if (question.form == NameForm::kNode) {
+      next = FollowNode(question, owner, type, section, record_ttl_s);
+    } else if (question.form == NameForm::kService) {
+      next = FollowService(question, owner, type, section, record_ttl_s);
+    } else if (question.form == NameForm::kAddress) {
+      AddSpelledAddress(question.name, owner, type, section, record_ttl_s);
+    }
+    if (!next) return;
+    const std::optional<Name> next_name = Name::FromWire(*next);
+    if (!next_name) return;
+    // The CNAMEs of a chain are written once, with the first type that is followed.
+    if (section == Section::kAnswer || type == RrType::kA) {
+      if (!writer_.AddNameRecord(section, RrType::kCname, owner, record_ttl_s,
+                                 TargetParts(*next))) {
+        cut_partial_ = cut_partial_ || section == Section::kAnswer;
+        return;
+      }
+      target_offset = writer_.last_target_offset();
+    } else {
+      target_offset = 0;
+    }
+    target = *next_name;
+  }
+}
+
+uint32_t Answerer::OwnTtl(const NameQuestion& name) const {
+  return name.form == NameForm::kService ? config_.service_ttls.Get(name.name) : config_.node_ttl_s;
+}
+
+std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const NameParts& owner,
+                                           RrType type, Section section, uint32_t ttl_s) {
+  const registry::NodeEntry* entry = snapshot_.FindNode(target.name);
+  if (entry == nullptr) return std::nullopt;
+  const registry::DnsAddresses& addresses = entry->node->dns;
+  const Octets address = AddressFor(addresses, type);
+  const bool for_type = type == RrType::kA || type == RrType::kAaaa || type == RrType::kAny;
+  if (for_type && !address.empty() && !writer_.AddAddress(section, owner, address, ttl_s)) {
+    cut_ = true;
+  }
+  if (KindFor(addresses, type) != registry::AddressKind::kName) return std::nullopt;
+  return AsOctets(addresses.name_wire);
+}
+
+std::optional<Octets> Answerer::FollowService(const NameQuestion& target, const NameParts& owner,
+                                              RrType type, Section section, uint32_t ttl_s) {
+  const registry::ServiceEntry* entry = snapshot_.FindService(target.name);
+  if (entry == nullptr) return std::nullopt;
+  const registry::RecordSet* records =
+      target.tag.empty() ? &entry->all : entry->FindTag(target.tag);
+  if (records == nullptr) return std::nullopt;
+
+  const registry::Selection* selection = SelectionFor(*records, type);
+  if (selection != nullptr && !selection->Get(config_.only_passing).empty()) {
+    const std::span<const uint32_t> all = selection->Get(config_.only_passing);
+    size_t written = 0;
+    for (const uint32_t position :
+         Sample(all, CountLimit(all.size(), true), context_.random, context_.scratch)) {
+      const Octets address = AddressFor(entry->instances[position]->dns, type);
+      if (!writer_.AddAddress(section, owner, address, ttl_s)) break;
+      ++written;
+    }
+    cut_ = cut_ || written < all.size();
+    return std::nullopt;
+  }
+  const std::span<const uint32_t> named = records->names.Get(config_.only_passing);
+  for (const uint32_t position : Sample(named, named.size(), context_.random, context_.scratch)) {
+    const registry::DnsAddresses& addresses = entry->instances[position]->dns;
+    if (KindFor(addresses, type) == registry::AddressKind::kName) {
+      return AsOctets(addresses.name_wire);
+    }
+  }
+  return std::nullopt;
+}
+
+// A name that is not ours: what the recursors said of it, or a question for them.
+void Answerer::FollowOutside(const Name& target, RrType type, Section section,
+                             std::optional<uint32_t> ttl_s) {
+  if (!config_.recursion_available) return;
+  const UpstreamQuestion question{.qname = target, .qtype = TypeToFollow(type)};
+  const auto known = std::ranges::find_if(context_.external, [&question](const auto& external) {
+    return external.question == question;
+  });
+  if (known == context_.external.end()) {
+    const bool asked = std::ranges::find(needed_, question) != needed_.end();
+    if (context_.may_resolve && !asked &&
+        needed_.size() + context_.external.size() < kExternalNamesMax) {
+      needed_.push_back(question);
+    }
+    return;
+  }
+  for (const Record& record : known->answer.answer) {
+    const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
+    const bool wanted = record.type == RrType::kCname || record.type == question.qtype;
+    if (!wanted || (section == Section::kAdditional && !address && type != RrType::kA)) continue;
+    if (!writer_.AddRecord(section, record.type, {{}, record.owner.wire(), 0},
+                           ttl_s.value_or(record.ttl_s), record.rdata)) {
+      cut_partial_ = cut_partial_ || section == Section::kAnswer;
+      return;
+    }
+  }
+}
+
+}  // namespace pharos::dns

@@ -1,0 +1,346 @@
+#include "registry/catalog.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "registry/command.h"
+#include "registry/records.h"
+
+namespace pharos::registry {
+namespace {
+
+constexpr uint32_t kWeightMax = 65535;
+
+template <typename Map>
+StringPairs SortedPairs(const Map& map) {
+  StringPairs pairs(map.begin(), map.end());
+  std::sort(pairs.begin(), pairs.end());
+  return pairs;
+}
+
+Health HealthOf(catalog::v1::HealthStatus status) {
+  switch (status) {
+    case catalog::v1::HEALTH_STATUS_PASSING:
+      return Health::kPassing;
+    case catalog::v1::HEALTH_STATUS_WARNING:
+      return Health::kWarning;
+    default:
+      return Health::kCritical;
+  }
+}
+
+bool SameContent(const Node& a, const Node& b) {
+  return std::tie(a.name, a.id, a.datacenter, a.address, a.tagged_addresses, a.meta) ==
+         std::tie(b.name, b.id, b.datacenter, b.address, b.tagged_addresses, b.meta);
+}
+
+bool SameContent(const Service& a, const Service& b) {
+  return std::tie(a.id, a.name, a.tags, a.address, a.port, a.meta, a.tagged_addresses,
+                  a.weight_passing, a.weight_warning, a.enable_tag_override, a.kind,
+                  a.socket_path) == std::tie(b.id, b.name, b.tags, b.address, b.port, b.meta,
+                                             b.tagged_addresses, b.weight_passing, b.weight_warning,
+                                             b.enable_tag_override, b.kind, b.socket_path);
+}
+
+bool SameContent(const HealthCheck& a, const HealthCheck& b) {
+  return std::tie(a.id, a.name, a.status, a.notes, a.output, a.service_id, a.service_name,
+                  a.type) ==
+         std::tie(b.id, b.name, b.status, b.notes, b.output, b.service_id, b.service_name, b.type);
+}
+
+// The record to keep: the one before if nothing in it changes, so that its index stands still.
+template <typename T>
+Ref<const T> KeepOrReplace(const Ref<const T>* before, std::unique_ptr<T> after, uint64_t index) {
+  if (before != nullptr && SameContent(**before, *after)) return *before;
+  after->create_index = before == nullptr ? index : (*before)->create_index;
+  after->modify_index = index;
+  return Ref<const T>(after.release());
+}
+
+std::unique_ptr<Node> MakeNode(const catalog::v1::Node& given, const std::string& datacenter) {
+  auto node = std::make_unique<Node>();
+  node->name = given.name();
+  node->id = given.id();
+  node->datacenter = given.datacenter().empty() ? datacenter : LowerCase(given.datacenter());
+  node->address = given.address();
+  node->tagged_addresses = SortedPairs(given.tagged_addresses());
+  node->meta = SortedPairs(given.meta());
+  FillNodeRecords(*node);
+  return node;
+}
+
+std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
+  auto service = std::make_unique<Service>();
+  service->id = given.id().empty() ? given.name() : given.id();
+  service->name = given.name();
+  service->tags.assign(given.tags().begin(), given.tags().end());
+  service->address = given.address();
+  service->port = static_cast<uint16_t>(given.port());
+  service->meta = SortedPairs(given.meta());
+  for (const auto& [name, tagged] : given.tagged_addresses()) {
+    service->tagged_addresses.push_back(
+        {name, tagged.address(), static_cast<uint16_t>(tagged.port())});
+  }
+  std::sort(service->tagged_addresses.begin(), service->tagged_addresses.end(),
+            [](const TaggedAddress& a, const TaggedAddress& b) { return a.name < b.name; });
+  const catalog::v1::Weights& weights = given.weights();
+  // Weights that SRV cannot carry count as none given.
+  if (given.has_weights() && weights.passing() >= 1 && weights.passing() <= kWeightMax &&
+      weights.warning() <= kWeightMax) {
+    service->weight_passing = static_cast<uint16_t>(weights.passing());
+    service->weight_warning = static_cast<uint16_t>(weights.warning());
+  }
+  service->enable_tag_override = given.enable_tag_override();
+  service->kind = given.kind();
+  service->socket_path = given.socket_path();
+  return service;
+}
+
+// The element of a list sorted by id (without regard to case), or where it would go.
+template <typename T>
+auto FindById(std::vector<Ref<const T>>& list, std::string_view id) {
+  return std::lower_bound(list.begin(), list.end(), id,
+                          [](const Ref<const T>& element, std::string_view wanted) {
+                            return LessIgnoringCase(element->id, wanted);
+                          });
+}
+
+template <typename T>
+bool IsAt(const std::vector<Ref<const T>>& list,
+          typename std::vector<Ref<const T>>::const_iterator at, std::string_view id) {
+  return at != list.end() && !LessIgnoringCase(id, (*at)->id);
+}
+
+template <typename T>
+void Upsert(std::vector<Ref<const T>>& list, std::unique_ptr<T> record, uint64_t index) {
+  const auto at = FindById(list, record->id);
+  if (IsAt(list, at, record->id)) {
+    *at = KeepOrReplace(&*at, std::move(record), index);
+  } else {
+    list.insert(at, KeepOrReplace<T>(nullptr, std::move(record), index));
+  }
+}
+
+// The worst of the node's own checks and those of the service.
+Health WorstHealth(const NodeEntry& entry, std::string_view service_id) {
+  Health worst = Health::kPassing;
+  for (const auto& check : entry.checks) {
+    const bool counts =
+        check->service_id.empty() || LowerCase(check->service_id) == LowerCase(service_id);
+    if (counts) worst = std::max(worst, check->status);
+  }
+  return worst;
+}
+
+// Takes `before` (null: nothing) out of a list sorted by name, and puts `after` (null: nothing) in.
+template <typename T>
+void ReplaceByName(std::vector<Ref<const T>>& list, const T* before, const Ref<const T>* after) {
+  std::erase_if(list, [before](const Ref<const T>& element) { return element.get() == before; });
+  if (after == nullptr) return;
+  const auto at = std::upper_bound(list.begin(), list.end(), *after,
+                                   [](const Ref<const T>& a, const Ref<const T>& b) {
+                                     return LessIgnoringCase(a->name, b->name);
+                                   });
+  list.insert(at, *after);
+}
+
+}  // namespace
+
+Catalog::Catalog(std::string datacenter) { head_.datacenter_ = std::move(datacenter); }
+
+absl::Status Catalog::Apply(uint64_t index, const catalog::v1::Command& command) {
+  RETURN_IF_ERROR(ValidateCommand(command));
+  if (command.change_case() == catalog::v1::Command::kBatch) {
+    // All or nothing: a later command that fails takes the earlier ones back.
+    const Snapshot before = head_;
+    const auto changed_before = changed_services_;
+    for (const catalog::v1::Command& single : command.batch().commands()) {
+      if (absl::Status applied = ApplyOne(index, single); !applied.ok()) {
+        head_ = before;
+        changed_services_ = changed_before;
+        return applied;
+      }
+    }
+  } else {
+    RETURN_IF_ERROR(ApplyOne(index, command));
+  }
+  head_.index_ = index;
+  head_.changed_unix_s_ = std::max(head_.changed_unix_s_, command.time_unix_ms() / 1000);
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::ApplyOne(uint64_t index, const catalog::v1::Command& command) {
+  if (command.change_case() == catalog::v1::Command::kRegister) {
+    return Register(index, command.register_());
+  }
+  Deregister(command.deregister());
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& change) {
+  const NodeEntry* before = head_.FindNode(LowerCase(change.node().name()));
+  auto after =
+      before == nullptr ? std::make_unique<NodeEntry>() : std::make_unique<NodeEntry>(*before);
+  if (before == nullptr || !change.skip_node_update()) {
+    after->node = KeepOrReplace(before == nullptr ? nullptr : &before->node,
+                                MakeNode(change.node(), head_.datacenter_), index);
+  }
+  for (const auto& service : change.services()) {
+    Upsert(after->services, MakeService(service), index);
+  }
+  for (const auto& given : change.checks()) {
+    auto check = std::make_unique<HealthCheck>();
+    check->id = given.id();
+    check->name = given.name();
+    check->status = HealthOf(given.status());
+    check->notes = given.notes();
+    check->output = given.output();
+    check->service_id = given.service_id();
+    check->type = given.type();
+    if (!given.service_id().empty()) {
+      const auto service = FindById(after->services, given.service_id());
+      if (!IsAt(after->services, service, given.service_id())) {
+        return absl::NotFoundError(
+            absl::StrFormat("check \"%s\" is of service \"%s\", which node \"%s\" does not have",
+                            given.id(), given.service_id(), change.node().name()));
+      }
+      check->service_name = (*service)->name;
+    }
+    Upsert(after->checks, std::move(check), index);
+  }
+  Replace(before, Ref<const NodeEntry>(after.release()));
+  return absl::OkStatus();
+}
+
+void Catalog::Deregister(const catalog::v1::Deregister& change) {
+  const NodeEntry* before = head_.FindNode(LowerCase(change.node()));
+  if (before == nullptr) return;
+  if (change.service_id().empty() && change.check_id().empty()) {
+    Replace(before, {});
+    return;
+  }
+  auto after = std::make_unique<NodeEntry>(*before);
+  if (!change.service_id().empty()) {
+    const auto at = FindById(after->services, change.service_id());
+    if (IsAt(after->services, at, change.service_id())) after->services.erase(at);
+    const std::string id = LowerCase(change.service_id());
+    std::erase_if(after->checks,
+                  [&id](const auto& check) { return LowerCase(check->service_id) == id; });
+  }
+  if (!change.check_id().empty()) {
+    const auto at = FindById(after->checks, change.check_id());
+    if (IsAt(after->checks, at, change.check_id())) after->checks.erase(at);
+  }
+  Replace(before, Ref<const NodeEntry>(after.release()));
+}
+
+void Catalog::Replace(const NodeEntry* before, Ref<const NodeEntry> after) {
+  // Holds the old entry until everything that refers to it is brought up to date.
+  const Ref<const NodeEntry> kept(before);
+  UpdateInstances(before, after.get());
+  UpdateAddress(&AddressEntry::nodes, before == nullptr ? nullptr : before->node.get(),
+                after ? &after->node : nullptr);
+  const std::string key = LowerCase(after ? after->node->name : before->node->name);
+  if (after) {
+    head_.nodes_.Set(key, std::move(after));
+  } else {
+    head_.nodes_.Erase(key);
+  }
+}
+
+void Catalog::UpdateInstances(const NodeEntry* before, const NodeEntry* after) {
+  static const std::vector<Ref<const Service>> kNone;
+  const auto& old_services = before == nullptr ? kNone : before->services;
+  const auto& new_services = after == nullptr ? kNone : after->services;
+  const std::string node_key = LowerCase((after != nullptr ? after : before)->node->name);
+  const bool same_node = before != nullptr && after != nullptr && before->node == after->node;
+
+  auto older = old_services.begin();
+  auto newer = new_services.begin();
+  // Both lists are sorted by id: one walk pairs what was with what is.
+  while (older != old_services.end() || newer != new_services.end()) {
+    const bool take_old =
+        newer == new_services.end() ||
+        (older != old_services.end() && !LessIgnoringCase((*newer)->id, (*older)->id));
+    const bool take_new =
+        older == old_services.end() ||
+        (newer != new_services.end() && !LessIgnoringCase((*older)->id, (*newer)->id));
+    const Ref<const Service>* was = take_old ? &*older++ : nullptr;
+    const Ref<const Service>* is = take_new ? &*newer++ : nullptr;
+    const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
+    const Health health = is == nullptr ? Health::kCritical : WorstHealth(*after, (*is)->id);
+    if (was != nullptr && is != nullptr && *was == *is && same_node &&
+        health == WorstHealth(*before, (*was)->id)) {
+      continue;
+    }
+    UpdateAddress(&AddressEntry::services, was == nullptr ? nullptr : was->get(), is);
+    if (was != nullptr && (is == nullptr || LowerCase((*was)->name) != LowerCase((*is)->name))) {
+      changed_services_[LowerCase((*was)->name)][key] = {};
+    }
+    if (is != nullptr) {
+      changed_services_[LowerCase((*is)->name)][key] = MakeInstance(after->node, *is, health);
+    }
+  }
+}
+
+template <typename T>
+void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
+                            const Ref<const T>* after) {
+  if (after != nullptr && after->get() == before) return;
+  const auto update = [&](const IpAddress& ip, const Ref<const T>* add) {
+    const AddressEntry* old = head_.FindAddress(ip);
+    auto entry =
+        old == nullptr ? std::make_unique<AddressEntry>() : std::make_unique<AddressEntry>(*old);
+    ReplaceByName((*entry).*list, before, add);
+    if (entry->nodes.empty() && entry->services.empty()) {
+      head_.addresses_.Erase(ip);
+    } else {
+      head_.addresses_.Set(ip, Ref<const AddressEntry>(entry.release()));
+    }
+  };
+  const auto old_ip = before == nullptr ? std::nullopt : IpAddress::Parse(before->address);
+  const auto new_ip = after == nullptr ? std::nullopt : IpAddress::Parse((*after)->address);
+  if (old_ip) update(*old_ip, old_ip == new_ip ? after : nullptr);
+  if (new_ip && old_ip != new_ip) update(*new_ip, after);
+}
+
+// Merges what changed into the service's instances, which stay sorted by their key.
+void Catalog::FinishService(const std::string& name, const InstanceChanges& changes) {
+  const ServiceEntry* before = head_.FindService(name);
+  auto entry = std::make_unique<ServiceEntry>();
+  entry->name = name;
+  auto change = changes.begin();
+  const auto take_change = [&] {
+    if (change->second) entry->instances.push_back(change->second);
+    ++change;
+  };
+  if (before != nullptr) {
+    for (const Ref<const Instance>& instance : before->instances) {
+      const InstanceKey key{LowerCase(instance->node->name), LowerCase(instance->service->id)};
+      while (change != changes.end() && change->first < key) take_change();
+      if (change != changes.end() && change->first == key) {
+        take_change();
+      } else {
+        entry->instances.push_back(instance);
+      }
+    }
+  }
+  while (change != changes.end()) take_change();
+  if (entry->instances.empty()) {
+    head_.services_.Erase(name);
+    return;
+  }
+  FillServiceRecords(*entry);
+  head_.services_.Set(name, Ref<const ServiceEntry>(entry.release()));
+}
+
+std::unique_ptr<const Snapshot> Catalog::MakeSnapshot() {
+  for (const auto& [name, changes] : changed_services_) FinishService(name, changes);
+  changed_services_.clear();
+  return std::make_unique<const Snapshot>(head_);
+}
+
+}  // namespace pharos::registry

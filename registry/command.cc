@@ -1,0 +1,146 @@
+#include "registry/command.h"
+
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+
+namespace pharos::registry {
+namespace {
+
+using catalog::v1::Command;
+
+// Octets of names, ids and addresses; of a tag; of check output and notes.
+constexpr size_t kNameOctetsMax = 512;
+constexpr size_t kTagOctetsMax = 512;
+constexpr size_t kTextOctetsMax = 64 * 1024;
+constexpr int kTagsMax = 1024;
+constexpr int kMetaPairsMax = 64;
+constexpr size_t kMetaKeyOctetsMax = 128;
+constexpr size_t kMetaValueOctetsMax = 512;
+constexpr int kTaggedAddressesMax = 64;
+constexpr uint32_t kPortMax = 65535;
+constexpr int kBatchMax = 1 << 20;
+
+absl::Status Invalid(std::string_view field, std::string_view given, std::string_view expected) {
+  // What was given may be long or hostile; its beginning is enough to find it.
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is \"%s\"; expected %s", field, given.substr(0, 64), expected));
+}
+
+absl::Status CheckText(std::string_view field, std::string_view value, size_t octets_max) {
+  if (value.size() <= octets_max) return absl::OkStatus();
+  return Invalid(field, value, absl::StrFormat("at most %d octets", octets_max));
+}
+
+absl::Status CheckRequired(std::string_view field, std::string_view value, size_t octets_max) {
+  if (value.empty()) return Invalid(field, value, "a text that is not empty");
+  return CheckText(field, value, octets_max);
+}
+
+template <typename Map>
+absl::Status CheckMeta(std::string_view field, const Map& meta) {
+  if (static_cast<int>(meta.size()) > kMetaPairsMax) {
+    return Invalid(field, absl::StrFormat("%d pairs", meta.size()),
+                   absl::StrFormat("at most %d pairs", kMetaPairsMax));
+  }
+  for (const auto& [key, value] : meta) {
+    RETURN_IF_ERROR(CheckRequired(absl::StrFormat("a key of %s", field), key, kMetaKeyOctetsMax));
+    RETURN_IF_ERROR(
+        CheckText(absl::StrFormat("%s[\"%s\"]", field, key), value, kMetaValueOctetsMax));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNode(const catalog::v1::Node& node, bool identifies_only) {
+  RETURN_IF_ERROR(CheckRequired("node.name", node.name(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("node.id", node.id(), kNameOctetsMax));
+  if (!identifies_only) {
+    RETURN_IF_ERROR(CheckRequired("node.address", node.address(), kNameOctetsMax));
+  }
+  RETURN_IF_ERROR(CheckMeta("node.meta", node.meta()));
+  for (const auto& [name, address] : node.tagged_addresses()) {
+    RETURN_IF_ERROR(CheckText("node.tagged_addresses", name, kNameOctetsMax));
+    RETURN_IF_ERROR(CheckText("node.tagged_addresses", address, kNameOctetsMax));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckService(const catalog::v1::Service& service) {
+  RETURN_IF_ERROR(CheckRequired("service.name", service.name(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("service.id", service.id(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("service.address", service.address(), kNameOctetsMax));
+  if (service.port() > kPortMax) {
+    return Invalid("service.port", absl::StrFormat("%d", service.port()), "a port from 0 to 65535");
+  }
+  if (service.tags_size() > kTagsMax) {
+    return Invalid("service.tags", absl::StrFormat("%d tags", service.tags_size()),
+                   absl::StrFormat("at most %d tags", kTagsMax));
+  }
+  for (const std::string& tag : service.tags()) {
+    RETURN_IF_ERROR(CheckText("service.tags", tag, kTagOctetsMax));
+  }
+  if (static_cast<int>(service.tagged_addresses().size()) > kTaggedAddressesMax) {
+    return Invalid("service.tagged_addresses",
+                   absl::StrFormat("%d addresses", service.tagged_addresses().size()),
+                   absl::StrFormat("at most %d addresses", kTaggedAddressesMax));
+  }
+  for (const auto& [name, tagged] : service.tagged_addresses()) {
+    RETURN_IF_ERROR(CheckText("service.tagged_addresses", name, kNameOctetsMax));
+    RETURN_IF_ERROR(CheckText("service.tagged_addresses", tagged.address(), kNameOctetsMax));
+    if (tagged.port() > kPortMax) {
+      return Invalid(absl::StrFormat("service.tagged_addresses[\"%s\"].port", name),
+                     absl::StrFormat("%d", tagged.port()), "a port from 0 to 65535");
+    }
+  }
+  return CheckMeta("service.meta", service.meta());
+}
+
+absl::Status CheckHealthCheck(const catalog::v1::HealthCheck& check) {
+  RETURN_IF_ERROR(CheckRequired("check.id", check.id(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.name", check.name(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.service_id", check.service_id(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.notes", check.notes(), kTextOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.output", check.output(), kTextOctetsMax));
+  if (!catalog::v1::HealthStatus_IsValid(check.status())) {
+    return Invalid("check.status", absl::StrFormat("%d", static_cast<int>(check.status())),
+                   "passing, warning or critical");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOne(const Command& command) {
+  switch (command.change_case()) {
+    case Command::kRegister: {
+      const catalog::v1::Register& change = command.register_();
+      RETURN_IF_ERROR(CheckNode(change.node(), change.skip_node_update()));
+      for (const auto& service : change.services()) RETURN_IF_ERROR(CheckService(service));
+      for (const auto& check : change.checks()) RETURN_IF_ERROR(CheckHealthCheck(check));
+      return absl::OkStatus();
+    }
+    case Command::kDeregister:
+      return CheckRequired("node", command.deregister().node(), kNameOctetsMax);
+    case Command::kBatch:
+      return absl::InvalidArgumentError("a batch holds a batch; expected single changes");
+    case Command::CHANGE_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      "the command changes nothing; expected a registration, a "
+      "deregistration or a batch of them");
+}
+
+}  // namespace
+
+absl::Status ValidateCommand(const Command& command) {
+  if (command.change_case() != Command::kBatch) return CheckOne(command);
+  if (command.batch().commands_size() > kBatchMax) {
+    return Invalid("batch", absl::StrFormat("%d commands", command.batch().commands_size()),
+                   absl::StrFormat("at most %d commands", kBatchMax));
+  }
+  for (const Command& single : command.batch().commands()) RETURN_IF_ERROR(CheckOne(single));
+  return absl::OkStatus();
+}
+
+}  // namespace pharos::registry

@@ -1,0 +1,77 @@
+#include "registry/persistent_map.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace pharos::registry {
+namespace {
+
+using Map = PersistentMap<std::string, int>;
+
+std::map<std::string, int> Content(const Map& map) {
+  std::map<std::string, int> content;
+  map.ForEach([&content](const std::string& key, int value) { content[key] = value; });
+  return content;
+}
+
+TEST(PersistentMap, BehavesAsStdMapAndOldCopiesNeverChange) {
+  for (const unsigned seed : {1U, 2U, 3U}) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    Map map;
+    std::map<std::string, int> model;
+    std::vector<std::pair<Map, std::map<std::string, int>>> copies;
+    for (int step = 0; step < 20000; ++step) {
+      const std::string key = "key" + std::to_string(random() % 3000);
+      if (random() % 3 == 0) {
+        EXPECT_EQ(map.Erase(key), model.erase(key) == 1);
+      } else {
+        map.Set(key, step);
+        model[key] = step;
+      }
+      EXPECT_EQ(map.size(), model.size());
+      if (step % 2500 == 0) copies.emplace_back(map, model);
+    }
+    EXPECT_EQ(Content(map), model);
+    for (const auto& [copy, content] : copies) EXPECT_EQ(Content(copy), content);
+    for (const auto& [key, value] : model) {
+      const int* found = map.Find(std::string_view(key));
+      ASSERT_NE(found, nullptr);
+      EXPECT_EQ(*found, value);
+    }
+    EXPECT_EQ(map.Find(std::string_view("never")), nullptr);
+  }
+}
+
+TEST(PersistentMap, AnEmptyMapHasNothing) {
+  Map map;
+  EXPECT_TRUE(map.empty());
+  EXPECT_EQ(map.Find(std::string_view("")), nullptr);
+  EXPECT_FALSE(map.Erase("x"));
+}
+
+// Values are destroyed when the last copy that has them goes.
+TEST(PersistentMap, ReleasesWhatNoCopyHolds) {
+  struct Tracked : RefCounted {
+    explicit Tracked(int& count) : alive(count) { ++alive; }
+    ~Tracked() { --alive; }
+    Tracked(const Tracked&) = delete;
+    Tracked& operator=(const Tracked&) = delete;
+    int& alive;
+  };
+  int alive = 0;
+  PersistentMap<std::string, Ref<Tracked>> map;
+  for (int i = 0; i < 100; ++i) map.Set(std::to_string(i), MakeRef<Tracked>(alive));
+  {
+    const auto copy = map;
+    for (int i = 0; i < 60; ++i) map.Erase(std::to_string(i));
+    EXPECT_EQ(alive, 100);
+    EXPECT_EQ(copy.size(), 100u);
+  }
+  EXPECT_EQ(alive, 40);
+}
+
+}  // namespace
+}  // namespace pharos::registry

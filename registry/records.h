@@ -1,0 +1,40 @@
+// What DNS needs of records, made when they change: addresses, targets, weights, texts, and the
+// selections of a service's instances. Pure functions of the records.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "registry/snapshot.h"
+#include "registry/types.h"
+
+namespace pharos::registry {
+
+// ASCII letters in lower case: the form of every key.
+std::string LowerCase(std::string_view text);
+// Less, as if both were in lower case.
+bool LessIgnoringCase(std::string_view a, std::string_view b);
+
+// `text` split at its dots as wire labels, without a root label; empty when a label would be empty
+// or longer than 63 octets.
+std::string WireLabels(std::string_view text);
+// A host name with or without a final dot in wire form with the root label. Empty for what is none:
+// other characters than letters, digits, `-` and `_`, or a last label of digits alone, as in a
+// mistyped IP address.
+std::string HostNameWire(std::string_view text);
+
+// TXT RDATA of node metadata, as Node::meta_txt holds it: `key=value` by RFC 1464, or the value
+// alone for keys that begin with `rfc1035-`.
+std::string MetaTxt(const StringPairs& meta);
+
+// Fills Node::dns, meta_txt and name_labels.
+void FillNodeRecords(Node& node);
+
+// The instance of `service` on `node` with its ready-made parts.
+Ref<const Instance> MakeInstance(Ref<const Node> node, Ref<const Service> service, Health health);
+
+// Fills `all` and `by_tag` from `instances`.
+void FillServiceRecords(ServiceEntry& entry);
+
+}  // namespace pharos::registry

@@ -1,0 +1,29 @@
+#include "registry/snapshot.h"
+
+#include <algorithm>
+
+namespace pharos::registry {
+
+const RecordSet* ServiceEntry::FindTag(std::string_view tag) const {
+  const auto found = std::lower_bound(
+      by_tag.begin(), by_tag.end(), tag,
+      [](const auto& entry, std::string_view wanted) { return entry.first < wanted; });
+  return found != by_tag.end() && found->first == tag ? &found->second : nullptr;
+}
+
+const NodeEntry* Snapshot::FindNode(std::string_view lower_name) const {
+  const Ref<const NodeEntry>* found = nodes_.Find(lower_name);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const ServiceEntry* Snapshot::FindService(std::string_view lower_name) const {
+  const Ref<const ServiceEntry>* found = services_.Find(lower_name);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {
+  const Ref<const AddressEntry>* found = addresses_.Find(address);
+  return found == nullptr ? nullptr : found->get();
+}
+
+}  // namespace pharos::registry
