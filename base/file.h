@@ -9,7 +9,8 @@
 
 namespace pharos {
 
-// The whole file, at most `octets_max` (InvalidArgument beyond). Errors name the path and the reason.
+// The whole file, at most `octets_max` (InvalidArgument beyond). Errors name the path and the
+// reason.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t octets_max);
 
 // Replaces the file's content so that after a crash either the old or the new content is there,

@@ -53,7 +53,8 @@ bool IpAddress::IsLoopback() const {
 bool IpAddress::IsPrivate() const {
   if (!is_v4_) return (octets_[0] & 0xfe) == 0xfc;
   return octets_[0] == 10 || (octets_[0] == 172 && (octets_[1] & 0xf0) == 16) ||
-         (octets_[0] == 192 && octets_[1] == 168) || (octets_[0] == 100 && (octets_[1] & 0xc0) == 64);
+         (octets_[0] == 192 && octets_[1] == 168) ||
+         (octets_[0] == 100 && (octets_[1] & 0xc0) == 64);
 }
 
 std::string IpAddress::ToString() const {

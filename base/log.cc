@@ -17,11 +17,16 @@ std::atomic<bool> json_lines{false};
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kTrace: return spdlog::level::trace;
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarn: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kTrace:
+      return spdlog::level::trace;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -29,11 +34,16 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
 // The level as log processors made for Consul expect it, padded to one width.
 std::string_view LevelWord(LogLevel level) {
   switch (level) {
-    case LogLevel::kTrace: return "[TRACE] ";
-    case LogLevel::kDebug: return "[DEBUG] ";
-    case LogLevel::kInfo: return "[INFO]  ";
-    case LogLevel::kWarn: return "[WARN]  ";
-    case LogLevel::kError: return "[ERROR] ";
+    case LogLevel::kTrace:
+      return "[TRACE] ";
+    case LogLevel::kDebug:
+      return "[DEBUG] ";
+    case LogLevel::kInfo:
+      return "[INFO]  ";
+    case LogLevel::kWarn:
+      return "[WARN]  ";
+    case LogLevel::kError:
+      return "[ERROR] ";
   }
   return "";
 }
@@ -80,8 +90,8 @@ absl::Status SetUpLog(const LogOptions& options) {
   std::shared_ptr<spdlog::logger> logger;
   try {
     if (options.file.empty()) {
-      logger = std::make_shared<spdlog::logger>(
-          "pharos", std::make_shared<spdlog::sinks::stdout_sink_mt>());
+      logger = std::make_shared<spdlog::logger>("pharos",
+                                                std::make_shared<spdlog::sinks::stdout_sink_mt>());
     } else {
       logger = std::make_shared<spdlog::logger>(
           "pharos", std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
@@ -92,7 +102,8 @@ absl::Status SetUpLog(const LogOptions& options) {
   }
   json_lines = options.json;
   logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-      options.json ? R"({"@timestamp":"%Y-%m-%dT%H:%M:%S.%fZ",%v})" : "    %Y-%m-%dT%H:%M:%S.%eZ %v",
+      options.json ? R"({"@timestamp":"%Y-%m-%dT%H:%M:%S.%fZ",%v})"
+                   : "    %Y-%m-%dT%H:%M:%S.%eZ %v",
       spdlog::pattern_time_type::utc));
   logger->set_level(ToSpdlog(options.level));
   logger->flush_on(spdlog::level::trace);
@@ -102,13 +113,14 @@ absl::Status SetUpLog(const LogOptions& options) {
 
 void SetLogLevel(LogLevel level) { spdlog::default_logger_raw()->set_level(ToSpdlog(level)); }
 
-bool LogEnabled(LogLevel level) { return spdlog::default_logger_raw()->should_log(ToSpdlog(level)); }
+bool LogEnabled(LogLevel level) {
+  return spdlog::default_logger_raw()->should_log(ToSpdlog(level));
+}
 
 void WriteLog(LogLevel level, std::string_view component, std::string_view message) {
   if (json_lines) {
     const std::string_view word = LevelWord(level);
-    const std::string name =
-        absl::AsciiStrToLower(std::string(word.substr(1, word.find(']') - 1)));
+    const std::string name = absl::AsciiStrToLower(std::string(word.substr(1, word.find(']') - 1)));
     spdlog::default_logger_raw()->log(
         ToSpdlog(level), absl::StrFormat(R"("@level":"%s","@module":"%s","@message":"%s")", name,
                                          component, JsonEscape(message)));

@@ -33,11 +33,11 @@ bool LogEnabled(LogLevel level);
 void WriteLog(LogLevel level, std::string_view component, std::string_view message);
 
 // PHAROS_LOG(kInfo, "agent.dns", "started: address=%s", address);
-#define PHAROS_LOG(level, component, ...)                                                        \
-  do {                                                                                           \
-    if (::pharos::LogEnabled(::pharos::LogLevel::level)) {                                       \
+#define PHAROS_LOG(level, component, ...)                                                       \
+  do {                                                                                          \
+    if (::pharos::LogEnabled(::pharos::LogLevel::level)) {                                      \
       ::pharos::WriteLog(::pharos::LogLevel::level, component, ::absl::StrFormat(__VA_ARGS__)); \
-    }                                                                                            \
+    }                                                                                           \
   } while (false)
 
 }  // namespace pharos

@@ -20,9 +20,7 @@ inline std::string_view AsText(Octets octets) {
 }
 
 // Big-endian loads and stores; the caller has checked that the octets are there.
-inline uint16_t LoadU16(const uint8_t* at) {
-  return static_cast<uint16_t>((at[0] << 8) | at[1]);
-}
+inline uint16_t LoadU16(const uint8_t* at) { return static_cast<uint16_t>((at[0] << 8) | at[1]); }
 inline uint32_t LoadU32(const uint8_t* at) {
   return (uint32_t{at[0]} << 24) | (uint32_t{at[1]} << 16) | (uint32_t{at[2]} << 8) | at[3];
 }

@@ -36,9 +36,7 @@ class Random {
   }
 
   // Uniform in [0, bound); bound is at least 1. The bias is below bound / 2^32 (Lemire 2019).
-  uint32_t Below(uint32_t bound) {
-    return static_cast<uint32_t>(((Next() >> 32) * bound) >> 32);
-  }
+  uint32_t Below(uint32_t bound) { return static_cast<uint32_t>(((Next() >> 32) * bound) >> 32); }
 
  private:
   static uint64_t Rotate(uint64_t value, int by) { return (value << by) | (value >> (64 - by)); }

@@ -23,7 +23,7 @@ const char kUsage[] =
     "  -names N            1000\n"
     "  -type TYPE          A, the pattern's query type\n"
     "  -sockets N          8\n"
-    "  -window N           64, queries under way on a socket\n"
+    "  -window N           16, queries under way on a socket\n"
     "  -rate N             queries a second, sent when due; 0 (as the window allows)\n"
     "  -count N            0 (no bound), queries in all\n"
     "  -seconds S          5\n"

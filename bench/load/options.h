@@ -24,7 +24,7 @@ struct Options {
   size_t names = 1'000;
   std::string type = "A";
   size_t sockets = 8;
-  size_t window = 64;  // Queries under way on a socket.
+  size_t window = 16;  // Queries under way on a socket.
   // Queries a second over all sockets, sent when they are due whether or not replies came (an open
   // loop); 0: as fast as the window allows.
   double rate = 0;

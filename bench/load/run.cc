@@ -113,9 +113,12 @@ class Generator {
       for (const auto& socket : sockets_) {
         outcome_.lost += socket->pending.Expire(now_ns - timeout_ns_);
       }
-      if (outcome_.sent + outcome_.answered == before) Wait();
+      if (outcome_.sent + outcome_.answered == before) {
+        Wait();
+      } else {
+        outcome_.elapsed = absl::Nanoseconds(now_ns - start_ns_);
+      }
     }
-    outcome_.elapsed = absl::Nanoseconds(now_ns - start_ns_);
     return outcome_;
   }
 

@@ -22,6 +22,7 @@ struct Outcome {
   uint64_t wrong_rcode = 0;
   uint64_t wrong_answers = 0;
   uint64_t reply_octets = 0;
+  // To the last query or reply; waiting for what is lost does not count.
   absl::Duration elapsed;
   // From when a query was sent or, at a fixed rate, from when it was due: what waits in our own
   // queue because the server is slow counts as the server's.
