@@ -64,7 +64,8 @@ std::string IpAddress::ToString() const {
 }
 
 std::string SocketAddress::ToString() const {
-  return absl::StrFormat(ip.is_v4() ? "%s:%d" : "[%s]:%d", ip.ToString(), port);
+  return ip.is_v4() ? absl::StrFormat("%s:%d", ip.ToString(), port)
+                    : absl::StrFormat("[%s]:%d", ip.ToString(), port);
 }
 
 socklen_t SocketAddress::ToSockaddr(sockaddr_storage& storage) const {

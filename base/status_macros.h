@@ -14,9 +14,11 @@
 // into `target`, which may be a declaration.
 #define ASSIGN_OR_RETURN(target, expression) \
   PHAROS_ASSIGN_OR_RETURN_(PHAROS_CONCAT_(pharos_result_, __LINE__), target, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 #define PHAROS_ASSIGN_OR_RETURN_(result, target, expression) \
   auto result = (expression);                                \
   if (!result.ok()) return std::move(result).status();       \
   target = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)
 #define PHAROS_CONCAT_(a, b) PHAROS_CONCAT_INNER_(a, b)
 #define PHAROS_CONCAT_INNER_(a, b) a##b
