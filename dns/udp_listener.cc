@@ -1,0 +1,212 @@
+#include "dns/udp_listener.h"
+
+#include <netinet/in.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace pharos::dns {
+namespace {
+
+// Enough for a burst of some thousand queries while a batch is answered; the kernel's default holds
+// about two hundred.
+constexpr int kReceiveBufferOctets = 4 << 20;
+constexpr size_t kArenaOctets = 4 * kUdpPayloadOctetsMax;
+
+void Add(std::atomic<uint64_t>& counter, uint64_t count) {
+  counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+}
+
+// The address a datagram was sent to, from its control data.
+bool ReadLocalAddress(const msghdr& header, IpAddress& local) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+       c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      in_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(c), sizeof info);
+      std::array<uint8_t, 4> octets;
+      std::memcpy(octets.data(), &info.ipi_addr, octets.size());
+      local = IpAddress::V4(octets);
+      return true;
+    }
+    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      in6_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(c), sizeof info);
+      std::array<uint8_t, 16> octets;
+      std::memcpy(octets.data(), &info.ipi6_addr, octets.size());
+      local = IpAddress::V6(octets);
+      return true;
+    }
+  }
+  return false;
+}
+
+// Writes control data that makes a datagram leave from `local`; returns its length.
+size_t WriteLocalAddress(const IpAddress& local, MutableOctets control) {
+  std::memset(control.data(), 0, control.size());
+  auto* c = reinterpret_cast<cmsghdr*>(control.data());
+  if (local.is_v4()) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, local.octets().data(), 4);
+    c->cmsg_level = IPPROTO_IP;
+    c->cmsg_type = IP_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof info);
+    std::memcpy(CMSG_DATA(c), &info, sizeof info);
+    return CMSG_SPACE(sizeof info);
+  }
+  in6_pktinfo info{};
+  std::memcpy(&info.ipi6_addr, local.octets().data(), 16);
+  c->cmsg_level = IPPROTO_IPV6;
+  c->cmsg_type = IPV6_PKTINFO;
+  c->cmsg_len = CMSG_LEN(sizeof info);
+  std::memcpy(CMSG_DATA(c), &info, sizeof info);
+  return CMSG_SPACE(sizeof info);
+}
+
+}  // namespace
+
+UdpListener::UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler)
+    : poll_(new uv_poll_t),
+      socket_(std::move(socket)),
+      handler_(handler),
+      requests_(kBatch),
+      arena_(kArenaOctets) {
+  const SocketAddress bound = BoundAddress(socket_);
+  wildcard_ = bound.ip.IsUnspecified();
+  const int on = 1;
+  if (wildcard_) {
+    const bool v4 = bound.ip.is_v4();
+    CHECK(setsockopt(socket_.fd(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                     v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof on) == 0);
+  }
+  // As much as the host allows; net.core.rmem_max bounds it without an error.
+  setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &kReceiveBufferOctets,
+             sizeof kReceiveBufferOctets);
+  for (size_t i = 0; i < kBatch; ++i) {
+    requests_[i].vector = {requests_[i].octets.data(), kRequestOctetsMax};
+  }
+  CHECK(uv_poll_init(loop, poll_, socket_.fd()) == 0);
+  poll_->data = this;
+  CHECK(uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
+          static_cast<UdpListener*>(poll->data)->OnReadable();
+        }) == 0);
+}
+
+UdpListener::~UdpListener() {
+  uv_poll_stop(poll_);
+  uv_close(reinterpret_cast<uv_handle_t*>(poll_),
+           [](uv_handle_t* poll) { delete reinterpret_cast<uv_poll_t*>(poll); });
+}
+
+void UdpListener::OnReadable() {
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    const int count = ReceiveBatch();
+    if (count <= 0) return;
+    HandleBatch(count);
+    if (static_cast<size_t>(count) < kBatch) return;  // The queue was empty.
+  }
+}
+
+int UdpListener::ReceiveBatch() {
+  for (size_t i = 0; i < kBatch; ++i) {
+    msghdr& header = received_[i].msg_hdr;
+    header.msg_name = &requests_[i].from;
+    header.msg_namelen = sizeof requests_[i].from;
+    header.msg_iov = &requests_[i].vector;
+    header.msg_iovlen = 1;
+    header.msg_control = wildcard_ ? requests_[i].control.octets.data() : nullptr;
+    header.msg_controllen = wildcard_ ? requests_[i].control.octets.size() : 0;
+  }
+  const int count = recvmmsg(socket_.fd(), received_.data(), kBatch, MSG_DONTWAIT, nullptr);
+  if (count > 0) {
+    Add(counters_.received, static_cast<uint64_t>(count));
+    Add(counters_.batches, 1);
+  }
+  return count;
+}
+
+ReplyPath UdpListener::PathOf(const Request& request, const msghdr& header) {
+  ReplyPath path;
+  path.listener = this;
+  path.transport = Transport::kUdp;
+  path.client = SocketAddress::FromSockaddr(request.from);
+  if (wildcard_) path.local_ip_known = ReadLocalAddress(header, path.local_ip);
+  return path;
+}
+
+void UdpListener::HandleBatch(int count) {
+  handler_.BeginBatch();
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    Request& request = requests_[i];
+    if (received_[i].msg_len < kHeaderOctets) {
+      Add(counters_.too_short, 1);
+      continue;
+    }
+    if (arena_.size() - arena_used_ < kUdpPayloadOctetsMax) Flush();
+    const MutableOctets room = MutableOctets(arena_).subspan(arena_used_, kUdpPayloadOctetsMax);
+    const ReplyPath path = PathOf(request, received_[i].msg_hdr);
+    const size_t octets =
+        handler_.Handle(Octets(request.octets).first(received_[i].msg_len), path, room);
+    if (octets == 0) continue;
+
+    reply_vectors_[reply_count_] = {room.data(), octets};
+    msghdr& header = replies_[reply_count_].msg_hdr;
+    header = {};
+    header.msg_name = &request.from;
+    header.msg_namelen = received_[i].msg_hdr.msg_namelen;
+    header.msg_iov = &reply_vectors_[reply_count_];
+    header.msg_iovlen = 1;
+    if (path.local_ip_known) {
+      header.msg_control = request.control.octets.data();
+      header.msg_controllen = WriteLocalAddress(path.local_ip, request.control.octets);
+    }
+    ++reply_count_;
+    arena_used_ += octets;
+  }
+  handler_.EndBatch();
+  Flush();
+}
+
+// What the kernel does not take is dropped, as the network would: a client asks again, and a queue
+// here would only make every answer late.
+void UdpListener::Flush() {
+  size_t at = 0;
+  while (at < reply_count_) {
+    const int sent = sendmmsg(socket_.fd(), &replies_[at], static_cast<unsigned>(reply_count_ - at),
+                              MSG_DONTWAIT);
+    if (sent > 0) {
+      Add(counters_.sent, static_cast<uint64_t>(sent));
+      at += static_cast<size_t>(sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+      Add(counters_.send_failed, reply_count_ - at);
+      break;
+    } else if (errno != EINTR) {
+      // The first one cannot be sent (an unreachable client, say); the others may.
+      Add(counters_.send_failed, 1);
+      ++at;
+    }
+  }
+  reply_count_ = 0;
+  arena_used_ = 0;
+}
+
+void UdpListener::Send(const ReplyPath& path, Octets message) {
+  sockaddr_storage to;
+  Control control;
+  iovec vector{const_cast<uint8_t*>(message.data()), message.size()};
+  msghdr header{};
+  header.msg_namelen = path.client.ToSockaddr(to);
+  header.msg_name = &to;
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  if (path.local_ip_known) {
+    header.msg_control = control.octets.data();
+    header.msg_controllen = WriteLocalAddress(path.local_ip, control.octets);
+  }
+  const bool sent = sendmsg(socket_.fd(), &header, MSG_DONTWAIT) >= 0;
+  Add(sent ? counters_.sent : counters_.send_failed, 1);
+}
+
+}  // namespace pharos::dns

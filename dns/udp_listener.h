@@ -1,0 +1,83 @@
+// Queries over UDP for one thread: a socket of its own under the thread's loop, read and written in
+// batches by recvmmsg and sendmmsg, which is what the kernel does cheapest.
+#pragma once
+
+#include <sys/socket.h>
+#include <uv.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/ip_address.h"
+#include "dns/listener.h"
+#include "dns/socket.h"
+
+namespace pharos::dns {
+
+// One thread writes, any thread reads.
+struct UdpCounters {
+  std::atomic<uint64_t> received{0};
+  std::atomic<uint64_t> too_short{0};  // Without a whole header: dropped unread.
+  std::atomic<uint64_t> sent{0};
+  std::atomic<uint64_t> send_failed{0};  // Dropped as the kernel took no more, or refused them.
+  std::atomic<uint64_t> batches{0};
+};
+
+class UdpListener : public Listener {
+ public:
+  static constexpr size_t kBatch = 64;
+  // Batches in one turn of the loop, so that TCP and timers get theirs under full load.
+  static constexpr int kBatchesPerTurn = 8;
+  // A larger datagram is no query anybody means; it is cut, and then malformed.
+  static constexpr size_t kRequestOctetsMax = 4096;
+
+  // Takes a bound socket. On the loop's thread, as everything else here; `handler` is borrowed.
+  UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler);
+  // Reading has ended when Close returns; libuv lets go of the handle in a later turn of the loop.
+  ~UdpListener() override;
+
+  void Send(const ReplyPath& path, Octets message) override;
+  const UdpCounters& counters() const { return counters_; }
+
+ private:
+  // Room for the pktinfo of either family.
+  struct alignas(cmsghdr) Control {
+    std::array<uint8_t, 64> octets;
+  };
+  struct Request {
+    std::array<uint8_t, kRequestOctetsMax> octets;
+    sockaddr_storage from;
+    Control control;
+    iovec vector;
+  };
+  struct Reply {
+    iovec vector;
+    size_t request;  // Whose `from` and `control` it goes to.
+  };
+
+  void OnReadable();
+  int ReceiveBatch();
+  void HandleBatch(int count);
+  void Flush();
+  ReplyPath PathOf(const Request& request, const msghdr& header);
+
+  uv_poll_t* poll_;
+  Socket socket_;
+  QueryHandler& handler_;
+  bool wildcard_;
+  std::vector<Request> requests_;
+  std::array<mmsghdr, kBatch> received_{};
+  std::array<mmsghdr, kBatch> replies_{};
+  std::array<iovec, kBatch> reply_vectors_{};
+  size_t reply_count_ = 0;
+  // Replies lie one behind the other, so that small ones share cache lines and pages.
+  std::vector<uint8_t> arena_;
+  size_t arena_used_ = 0;
+  UdpCounters counters_;
+};
+
+}  // namespace pharos::dns
