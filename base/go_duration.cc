@@ -128,8 +128,8 @@ std::string FormatGoDuration(absl::Duration duration) {
   const int64_t nanoseconds = absl::ToInt64Nanoseconds(duration);
   if (nanoseconds == 0) return "0s";
   const std::string sign = nanoseconds < 0 ? "-" : "";
-  const uint64_t magnitude =
-      nanoseconds < 0 ? ~static_cast<uint64_t>(nanoseconds) + 1 : static_cast<uint64_t>(nanoseconds);
+  const uint64_t magnitude = nanoseconds < 0 ? ~static_cast<uint64_t>(nanoseconds) + 1
+                                             : static_cast<uint64_t>(nanoseconds);
   if (magnitude < 1'000) return absl::StrCat(sign, magnitude, "ns");
   if (magnitude < 1'000'000) return absl::StrCat(sign, Decimal(magnitude, 3), "\xc2\xb5s");
   if (magnitude < 1'000'000'000) return absl::StrCat(sign, Decimal(magnitude, 6), "ms");

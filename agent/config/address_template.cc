@@ -90,8 +90,8 @@ absl::StatusOr<std::string> ExpandCall(std::string_view call,
 absl::StatusOr<std::vector<InterfaceAddress>> ReadInterfaceAddresses() {
   ifaddrs* first = nullptr;
   if (getifaddrs(&first) != 0) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "cannot read the network interfaces: %s", std::generic_category().message(errno)));
+    return absl::InvalidArgumentError(absl::StrFormat("cannot read the network interfaces: %s",
+                                                      std::generic_category().message(errno)));
   }
   absl::Cleanup free_list = [first] { freeifaddrs(first); };
   std::vector<InterfaceAddress> interfaces;

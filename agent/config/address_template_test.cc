@@ -10,9 +10,9 @@ std::vector<InterfaceAddress> FakeInterfaces() {
     std::string_view name, address;
     bool up;
   } kRows[] = {
-      {"lo", "127.0.0.1", true},    {"lo", "::1", true},
-      {"down0", "10.9.9.9", false}, {"eth0", "fd00::5", true},
-      {"eth0", "10.0.0.5", true},   {"eth0", "fe80::1", true},
+      {"lo", "127.0.0.1", true},     {"lo", "::1", true},
+      {"down0", "10.9.9.9", false},  {"eth0", "fd00::5", true},
+      {"eth0", "10.0.0.5", true},    {"eth0", "fe80::1", true},
       {"eth1", "192.168.1.7", true}, {"ppp0", "198.51.100.3", true},
       {"ppp0", "2001:db8::3", true},
   };

@@ -20,8 +20,8 @@ constexpr int kThreadsMax = 256;
 constexpr uint16_t kDnsPort = 53;
 
 bool IsDatacenterOctet(char c) {
-  return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'z') ||
-         c == '-' || c == '_';
+  return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'z') || c == '-' ||
+         c == '_';
 }
 
 bool IsUuid(std::string_view text) {
@@ -41,11 +41,12 @@ void BuildDatacenter(const Settings& settings, Config& config) {
   if (config.datacenter.empty()) {
     settings.Problem("datacenter", "datacenter cannot be empty");
   } else if (!std::all_of(config.datacenter.begin(), config.datacenter.end(), IsDatacenterOctet)) {
-    settings.Problem("datacenter",
-                     WithTemplateHint(absl::StrFormat("datacenter cannot be \"%s\". Please use only "
-                                                      "[a-z0-9-_]",
-                                                      given),
-                                      given));
+    settings.Problem(
+        "datacenter",
+        WithTemplateHint(absl::StrFormat("datacenter cannot be \"%s\". Please use only "
+                                         "[a-z0-9-_]",
+                                         given),
+                         given));
   }
   config.primary_datacenter = config.datacenter;
   settings.Read("primary_datacenter", config.primary_datacenter);
@@ -100,8 +101,7 @@ void BuildBootstrapExpect(const Settings& settings, Config& config, BuildNotes& 
   } else if (!config.server) {
     settings.Problem("bootstrap_expect", "'bootstrap_expect > 0' requires 'server = true'");
   } else if (expected == 1) {
-    notes.warnings.emplace_back(
-        "BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
+    notes.warnings.emplace_back("BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
     config.bootstrap = true;
     config.bootstrap_expect = 0;
   } else {
@@ -136,8 +136,8 @@ void BuildServerMode(const Settings& settings, Config& config, BuildNotes& notes
 std::string BuildDomain(const Settings& settings, std::string_view path, std::string text) {
   const std::optional<dns::Name> name = dns::Name::FromText(text);
   if (!name || name->is_root()) {
-    const std::string message = absl::StrFormat(
-        "%s is \"%s\"; expected a domain name such as \"consul\"", path, text);
+    const std::string message =
+        absl::StrFormat("%s is \"%s\"; expected a domain name such as \"consul\"", path, text);
     settings.Problem(path, WithTemplateHint(message, text));
     return text;
   }
@@ -234,8 +234,8 @@ void BuildEncrypt(const Settings& settings, Config& config) {
     return;
   }
   // The key itself is a secret, even a wrong one, and stays out of the message.
-  settings.Problem("encrypt", WithTemplateHint(absl::StrCat("encrypt has invalid key: ", why),
-                                               config.encrypt));
+  settings.Problem(
+      "encrypt", WithTemplateHint(absl::StrCat("encrypt has invalid key: ", why), config.encrypt));
 }
 
 void BuildTls(const Settings& settings, Config& config, BuildNotes& notes) {
@@ -280,8 +280,8 @@ void BuildDefinitions(const Settings& settings, const SourceNames& names, Proble
   config.enable_local_script_checks |= config.enable_script_checks;
   const bool scripts = config.enable_local_script_checks;
   DefinitionNotes definition_notes;
-  config.services = ReadServices(settings.Find("services"), scripts, names, problems,
-                                 definition_notes);
+  config.services =
+      ReadServices(settings.Find("services"), scripts, names, problems, definition_notes);
   config.checks = ReadChecks(settings.Find("checks"), scripts, problems);
   notes.warnings.insert(notes.warnings.end(), definition_notes.warnings.begin(),
                         definition_notes.warnings.end());

@@ -48,8 +48,8 @@ bool ReadIp(const Settings& settings, std::string_view path, const Machine& mach
   const std::optional<std::vector<std::string>> words = ReadWords(settings, path, machine);
   if (!words) return false;
   if (words->size() != 1) {
-    settings.Problem(path, absl::StrFormat("%s holds %d addresses; expected one", path,
-                                           words->size()));
+    settings.Problem(path,
+                     absl::StrFormat("%s holds %d addresses; expected one", path, words->size()));
     return false;
   }
   const std::optional<IpAddress> ip = ParseIp(settings, path, words->front());
@@ -203,9 +203,8 @@ class AddressClashes {
            int port) {
     if (port <= 0) return;
     const std::string address =
-        listen.unix_path.empty()
-            ? SocketAddress{listen.ip, static_cast<uint16_t>(port)}.ToString()
-            : absl::StrCat(std::string(kUnixPrefix), listen.unix_path);
+        listen.unix_path.empty() ? SocketAddress{listen.ip, static_cast<uint16_t>(port)}.ToString()
+                                 : absl::StrCat(std::string(kUnixPrefix), listen.unix_path);
     const auto [found, added] = owner_.try_emplace(address, what);
     if (added || found->second == what) return;
     settings_.Problem(port_path, absl::StrFormat("%s address %s already configured for %s", what,

@@ -37,7 +37,8 @@ struct Ports {
   int server = 8300;
 };
 
-// Fields of the zones' SOA record (RFC 1035 section 3.3.13); min_ttl is the negative TTL (RFC 2308).
+// Fields of the zones' SOA record (RFC 1035 section 3.3.13); min_ttl is the negative TTL (RFC
+// 2308).
 struct SoaConfig {
   uint32_t refresh_s = 3600;
   uint32_t retry_s = 600;
@@ -61,9 +62,9 @@ struct DnsConfig {
   bool enable_truncate = false;
   bool disable_compression = false;
   bool enable_additional_node_meta_txt = true;
-  int udp_answer_limit = 3;  // Records in a UDP answer to a query without EDNS.
-  int a_record_limit = 0;    // Addresses in any answer; 0: no limit.
-  int threads = 0;           // 0: as many as the machine has cores.
+  int udp_answer_limit = 3;                  // Records in a UDP answer to a query without EDNS.
+  int a_record_limit = 0;                    // Addresses in any answer; 0: no limit.
+  int threads = 0;                           // 0: as many as the machine has cores.
   int64_t cache_octets = int64_t{64} << 20;  // Of answers from upstreams, in the whole process.
   int tcp_connections_max = 1024;
 };
@@ -84,7 +85,7 @@ struct Config {
   std::string pid_file;  // Empty: none.
 
   bool server = false;
-  bool bootstrap = false;    // This server elects itself; also set by -dev and bootstrap_expect = 1.
+  bool bootstrap = false;  // This server elects itself; also set by -dev and bootstrap_expect = 1.
   int bootstrap_expect = 0;  // 2 and up, or 0.
   bool leave_on_terminate = true;
   bool skip_leave_on_interrupt = false;

@@ -92,8 +92,8 @@ std::string_view WhyNotACheck(const CheckDefinition& check, bool scripts_enabled
     return "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
            "'enable_local_script_checks' to true";
   }
-  if (is_alias && (is_timed || check.interval > absl::ZeroDuration() ||
-                   check.ttl > absl::ZeroDuration())) {
+  if (is_alias &&
+      (is_timed || check.interval > absl::ZeroDuration() || check.ttl > absl::ZeroDuration())) {
     return "Invalid check: an alias check cannot have an interval, a TTL or another kind of check";
   }
   if (is_timed && check.ttl > absl::ZeroDuration()) {
@@ -150,8 +150,8 @@ void ReadTaggedAddresses(FieldReader& fields, Problems& problems, ServiceDefinit
   if (addresses == nullptr) return;
   if (!addresses->is(Value::Kind::kMap)) {
     problems.Add(addresses->at,
-                 absl::StrFormat("'%s' expected a map, got '%s'",
-                                 fields.PathOf("tagged_addresses"), addresses->TypeWord()));
+                 absl::StrFormat("'%s' expected a map, got '%s'", fields.PathOf("tagged_addresses"),
+                                 addresses->TypeWord()));
     return;
   }
   for (const Entry& entry : addresses->map) {
@@ -281,9 +281,8 @@ std::string CheckMetadata(const TextPairs& pairs) {
                            kMetaPairsMax);
   }
   for (const auto& [key, value] : pairs) {
-    const bool valid_key = std::all_of(key.begin(), key.end(), [](char c) {
-      return IsLabelOctet(c) || c == '_';
-    });
+    const bool valid_key =
+        std::all_of(key.begin(), key.end(), [](char c) { return IsLabelOctet(c) || c == '_'; });
     std::string why;
     if (key.empty()) {
       why = "Key cannot be blank";

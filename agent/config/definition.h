@@ -73,8 +73,8 @@ std::vector<ServiceDefinition> ReadServices(const Value* services, bool scripts_
 std::vector<CheckDefinition> ReadChecks(const Value* checks, bool scripts_enabled,
                                         Problems& problems);
 
-// Why a set of metadata is not one (at most 64 pairs, keys of at most 128 octets A-Za-z0-9_- that do
-// not start with `consul-`, values of at most 512), in Consul's words; empty if it is.
+// Why a set of metadata is not one (at most 64 pairs, keys of at most 128 octets A-Za-z0-9_- that
+// do not start with `consul-`, values of at most 512), in Consul's words; empty if it is.
 std::string CheckMetadata(const TextPairs& pairs);
 
 // Why DNS cannot find something of this name, in Consul's words after `Node name "x" `; empty if it

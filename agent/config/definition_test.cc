@@ -24,7 +24,8 @@ Definitions ReadDefinitions(std::string_view text, bool scripts_enabled = true) 
   EXPECT_TRUE(tree.ok()) << tree.status();
   Problems problems(kNames);
   Definitions read;
-  read.services = ReadServices(tree->Find("services"), scripts_enabled, kNames, problems, read.notes);
+  read.services =
+      ReadServices(tree->Find("services"), scripts_enabled, kNames, problems, read.notes);
   read.checks = ReadChecks(tree->Find("checks"), scripts_enabled, problems);
   read.problems = std::string(problems.ToStatus().message());
   return read;
@@ -115,17 +116,20 @@ TEST(ReadServices, SaysWhatIsWrong) {
        "f:2:2: the service id \"A\" is given twice; expected each once (set id where names are "
        "equal)"},
       {"a timed check without interval", "services = [{ name = \"a\" check { http = \"x\" } }]",
-       "f:1:32: services[0].checks[0]: Invalid check: Interval must be > 0 for Script, HTTP, or TCP "
+       "f:1:32: services[0].checks[0]: Invalid check: Interval must be > 0 for Script, HTTP, or "
+       "TCP "
        "checks"},
       {"a check of no kind", "checks = [{ name = \"a\" }]",
        "f:1:11: checks[0]: Invalid check: TTL must be > 0 for TTL checks"},
-      {"a check without name", "checks = [{ ttl = \"1s\" }]", "f:1:11: checks[0]: Missing check name"},
+      {"a check without name", "checks = [{ ttl = \"1s\" }]",
+       "f:1:11: checks[0]: Missing check name"},
       {"an unknown status", "checks = [{ name = \"a\" ttl = \"1s\" status = \"good\" }]",
        "f:1:11: checks[0]: Status for checks must 'passing', 'warning', 'critical'"},
       {"a bare number as duration", "checks = [{ name = \"a\" ttl = 10 }]",
        "2 errors occurred:\n  * f:1:30: 'checks[0].ttl' expected type 'string', got unconvertible "
        "type 'int'\n  * f:1:11: checks[0]: Invalid check: TTL must be > 0 for TTL checks"},
-      {"a script where scripts are off", "checks = [{ name = \"a\" args = [\"x\"] interval = \"1s\" }]",
+      {"a script where scripts are off",
+       "checks = [{ name = \"a\" args = [\"x\"] interval = \"1s\" }]",
        "f:1:11: checks[0]: Scripts are disabled on this agent; to enable, configure "
        "'enable_script_checks' or 'enable_local_script_checks' to true"},
   };
@@ -160,7 +164,8 @@ TEST(CheckMetadata, KeepsConsulsLimits) {
       {"no key", {{"", "x"}}, "Couldn't load metadata pair ('', 'x'): Key cannot be blank"},
       {"reserved",
        {{"consul-x", "y"}},
-       "Couldn't load metadata pair ('consul-x', 'y'): Key prefix 'consul-' is reserved for internal "
+       "Couldn't load metadata pair ('consul-x', 'y'): Key prefix 'consul-' is reserved for "
+       "internal "
        "use"},
   };
   for (const auto& row : kRows) EXPECT_EQ(CheckMetadata(row.pairs), row.want) << row.shows;

@@ -82,8 +82,7 @@ void FieldReader::Port(std::string_view name, int& target) {
   const Value* value = Take(name, Value::Kind::kInt, "int");
   if (value == nullptr) return;
   if (value->integer < 0 || value->integer > 65535) {
-    problems_.Add(value->at,
-                  absl::StrFormat("%s: invalid port: %d", PathOf(name), value->integer));
+    problems_.Add(value->at, absl::StrFormat("%s: invalid port: %d", PathOf(name), value->integer));
     return;
   }
   target = static_cast<int>(value->integer);
@@ -94,8 +93,8 @@ void FieldReader::Duration(std::string_view name, absl::Duration& target) {
   if (value == nullptr) return;
   const absl::StatusOr<absl::Duration> duration = ParseGoDuration(value->text);
   if (!duration.ok() || *duration < absl::ZeroDuration()) {
-    const std::string why = duration.ok() ? "it is negative"
-                                          : std::string(duration.status().message());
+    const std::string why =
+        duration.ok() ? "it is negative" : std::string(duration.status().message());
     const std::string message =
         absl::StrFormat("%s: invalid duration: \"%s\": %s", PathOf(name), value->text, why);
     problems_.Add(value->at, WithTemplateHint(message, value->text));
@@ -138,8 +137,7 @@ void FieldReader::TextMap(std::string_view name,
 }
 
 void FieldReader::TextListMap(
-    std::string_view name,
-    std::vector<std::pair<std::string, std::vector<std::string>>>& target) {
+    std::string_view name, std::vector<std::pair<std::string, std::vector<std::string>>>& target) {
   const Value* value = Take(name, Value::Kind::kMap, "map");
   if (value == nullptr) return;
   for (const Entry& entry : value->map) {
@@ -148,16 +146,16 @@ void FieldReader::TextListMap(
       problems_.Add(entry.value.at, WrongTypeMessage(path, "slice", entry.value));
       continue;
     }
-    AppendTexts(entry.value, path, target.emplace_back(entry.key, std::vector<std::string>()).second);
+    AppendTexts(entry.value, path,
+                target.emplace_back(entry.key, std::vector<std::string>()).second);
   }
 }
 
 void FieldReader::ReportUnknown() {
   for (const Entry& entry : object_->map) {
     const std::string folded = Folded(entry.key);
-    const bool known = std::any_of(asked_.begin(), asked_.end(), [&](std::string_view name) {
-      return Folded(name) == folded;
-    });
+    const bool known = std::any_of(asked_.begin(), asked_.end(),
+                                   [&](std::string_view name) { return Folded(name) == folded; });
     if (!known) problems_.Add(entry.at, UnknownKeyMessage(path_, entry.key, asked_));
   }
 }

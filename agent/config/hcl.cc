@@ -91,9 +91,8 @@ class HclReader {
   // Objects under one key are kept all, as a list; of anything else the last one counts.
   static void Store(MapBuilder& map, Key key, Value value) {
     Value* before = map.Find(key.text);
-    const bool both_objects =
-        before != nullptr && value.is(Value::Kind::kMap) &&
-        (before->is(Value::Kind::kMap) || before->is(Value::Kind::kList));
+    const bool both_objects = before != nullptr && value.is(Value::Kind::kMap) &&
+                              (before->is(Value::Kind::kMap) || before->is(Value::Kind::kList));
     if (!both_objects) {
       map.Set(std::move(key.text), key.at, std::move(value));
       return;
@@ -133,9 +132,10 @@ class HclReader {
     const std::string given = scanner_.DescribeNext();
     const std::string_view word = scanner_.TakeWord();
     if (word != "true" && word != "false") {
-      return scanner_.Error(at, absl::StrFormat("%s is not a value; expected true, false, a number, "
-                                                "a list, an object, or a text in quotes",
-                                                given));
+      return scanner_.Error(at,
+                            absl::StrFormat("%s is not a value; expected true, false, a number, "
+                                            "a list, an object, or a text in quotes",
+                                            given));
     }
     value = Value::Bool(at, word == "true");
     return absl::OkStatus();
@@ -194,9 +194,9 @@ class HclReader {
                                                                scanner_.DescribeNext(), expected));
   }
   absl::Status TooDeep() const {
-    return scanner_.Error(scanner_.position(),
-                          absl::StrFormat("objects and lists are more than %d deep",
-                                          kConfigDepthMax));
+    return scanner_.Error(
+        scanner_.position(),
+        absl::StrFormat("objects and lists are more than %d deep", kConfigDepthMax));
   }
 
   HclScanner scanner_;
@@ -210,8 +210,8 @@ absl::StatusOr<Value> ReadHcl(std::string_view text, std::string_view source_nam
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   HclReader reader(text, source_name, source);
   if (text.size() > kConfigOctetsMax) {
-    return reader.ErrorAfter(0, absl::StrFormat("%d octets; expected at most %d", text.size(),
-                                                kConfigOctetsMax));
+    return reader.ErrorAfter(
+        0, absl::StrFormat("%d octets; expected at most %d", text.size(), kConfigOctetsMax));
   }
   const size_t valid_octets = FindInvalidUtf8(text);
   if (valid_octets < text.size()) {

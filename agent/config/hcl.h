@@ -14,10 +14,11 @@ inline constexpr size_t kConfigOctetsMax = size_t{1} << 20;  // Of one file.
 inline constexpr int kConfigDepthMax = 32;                   // Of objects and lists in each other.
 
 // Reads a whole file into a map. What is taken: `key = value`, blocks `key { ... }` and `key = {
-// ... }`, labelled blocks (`service "x" { ... }` is `service { x { ... } }`), quoted keys, `#`, `//`
-// and `/* */` comments, texts with escapes, heredocs `<<EOT` and `<<-EOT`, decimal, hexadecimal and
-// octal integers, floats, true and false, lists, and commas between entries. An object given
-// several times under one key becomes a list of objects; of anything else the last one counts.
+// ... }`, labelled blocks (`service "x" { ... }` is `service { x { ... } }`), quoted keys, `#`,
+// `//` and `/* */` comments, texts with escapes, heredocs `<<EOT` and `<<-EOT`, decimal,
+// hexadecimal and octal integers, floats, true and false, lists, and commas between entries. An
+// object given several times under one key becomes a list of objects; of anything else the last one
+// counts.
 // `${...}` inside a text is kept as it stands.
 //
 // InvalidArgument, `NAME:LINE:COLUMN: what was given, what was expected`, for anything else, for

@@ -192,7 +192,9 @@ absl::Status HclScanner::TakeEscape(std::string& text) {
   }
   Advance(octal ? 1 : 2);
   absl::StatusOr<uint32_t> point = octal ? TakeCodePoint(8, 3)
-                                         : TakeCodePoint(16, kind == 'x' ? 2 : kind == 'u' ? 4 : 8);
+                                         : TakeCodePoint(16, kind == 'x'   ? 2
+                                                             : kind == 'u' ? 4
+                                                                           : 8);
   if (!point.ok()) return point.status();
   // An octet beyond ASCII by its number would make text that is not UTF-8.
   if ((octal || kind == 'x') && *point >= 0x80) {
@@ -210,8 +212,8 @@ absl::StatusOr<uint32_t> HclScanner::TakeCodePoint(int base, int digits) {
   const auto [end, error] =
       std::from_chars(number.data(), number.data() + number.size(), point, base);
   if (error != std::errc() || end != number.data() + digits) {
-    return Error(position_, absl::StrFormat("expected %d digits of base %d in an escape", digits,
-                                            base));
+    return Error(position_,
+                 absl::StrFormat("expected %d digits of base %d in an escape", digits, base));
   }
   Advance(static_cast<size_t>(digits));
   return point;
@@ -240,7 +242,8 @@ absl::StatusOr<std::string> HclScanner::TakeHeredoc() {
     }
     lines.push_back(TakeLine());
   }
-  return Error(start, absl::StrFormat("this heredoc does not end; expected a line with %s", marker));
+  return Error(start,
+               absl::StrFormat("this heredoc does not end; expected a line with %s", marker));
 }
 
 absl::StatusOr<Value> HclScanner::TakeNumber() {
@@ -258,7 +261,8 @@ absl::StatusOr<Value> HclScanner::TakeNumber() {
   if (digits.starts_with("0x") || digits.starts_with("0X")) {
     base = 16;
     digits.remove_prefix(2);
-  } else if (digits.size() > 1 && digits[0] == '0' && digits.find_first_of(".eE") == std::string_view::npos) {
+  } else if (digits.size() > 1 && digits[0] == '0' &&
+             digits.find_first_of(".eE") == std::string_view::npos) {
     base = 8;
     digits.remove_prefix(1);
   }

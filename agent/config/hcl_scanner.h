@@ -31,7 +31,8 @@ class HclScanner {
   absl::Status SkipBlanks();
   // Whether a name (or a number or bool: they begin alike) starts here.
   bool AtWord() const;
-  // Takes a name: letters, digits, `_`, `-`, `.` and everything beyond ASCII. Empty if none is here.
+  // Takes a name: letters, digits, `_`, `-`, `.` and everything beyond ASCII. Empty if none is
+  // here.
   std::string_view TakeWord();
   // Takes a text in double quotes; Peek() is the opening quote.
   absl::StatusOr<std::string> TakeQuoted();

@@ -24,8 +24,7 @@ TEST(ReadHcl, GivesTheTreeOfTheEquivalentJson) {
        R"({"a":1,"b":1.5,"c":true,"d":"x"})"},
       {"a block", "ports { dns = 8600 }", R"({"ports":{"dns":8600}})"},
       {"an object", "ports = {\n  dns = 8600\n}", R"({"ports":{"dns":8600}})"},
-      {"several assignments on a line",
-       R"(addresses { http = "0.0.0.0"  dns = "127.0.0.1" })",
+      {"several assignments on a line", R"(addresses { http = "0.0.0.0"  dns = "127.0.0.1" })",
        R"({"addresses":{"http":"0.0.0.0","dns":"127.0.0.1"}})"},
       {"commas between entries", "a { b = 1, c = 2, }", R"({"a":{"b":1,"c":2}})"},
       {"labels nest", R"(service "x" "y" { port = 1 })", R"({"service":{"x":{"y":{"port":1}}}})"},
@@ -38,8 +37,7 @@ TEST(ReadHcl, GivesTheTreeOfTheEquivalentJson) {
       {"an empty list", "a = []", R"({"a":[]})"},
       {"objects and lists in a list", R"(a = [{ b = 1 }, { b = 2 c = [true] }])",
        R"({"a":[{"b":1},{"b":2,"c":[true]}]})"},
-      {"escapes", R"(a = "\n\t\"\\\u00e9\x41\101\U0001F600")",
-       R"({"a":"\n\t\"\\éAA😀"})"},
+      {"escapes", R"(a = "\n\t\"\\\u00e9\x41\101\U0001F600")", R"({"a":"\n\t\"\\éAA😀"})"},
       {"an interpolation stays, quotes and all", R"(a = "x${f("y")}z")",
        R"({"a":"x${f(\"y\")}z"})"},
       {"heredoc", "a = <<EOT\n one\ntwo\nEOT\nb = 1", R"({"a":" one\ntwo\n","b":1})"},
@@ -54,9 +52,11 @@ TEST(ReadHcl, GivesTheTreeOfTheEquivalentJson) {
       {"the ends of 64 bits", "a=9223372036854775807 b=-9223372036854775808",
        R"({"a":9223372036854775807,"b":-9223372036854775808})"},
       {"carriage returns are blanks", "a = 1\r\nb = 2\r\n", R"({"a":1,"b":2})"},
-      {"a byte order mark is passed", "\xef\xbb\xbf" "a = 1", R"({"a":1})"},
-      {"comment signs inside a text", R"(a = "http://x # y /* z")",
-       R"({"a":"http://x # y /* z"})"},
+      {"a byte order mark is passed",
+       "\xef\xbb\xbf"
+       "a = 1",
+       R"({"a":1})"},
+      {"comment signs inside a text", R"(a = "http://x # y /* z")", R"({"a":"http://x # y /* z"})"},
   };
   for (const auto& row : kRows) {
     const auto got = ReadHcl(row.hcl, "f.hcl", 0);
@@ -78,7 +78,8 @@ TEST(ReadHcl, SaysWhereAndWhatIsWrong) {
        "f.hcl:1:10: \"yes\" is not a value; expected true, false, a number, a list, an object, or "
        "a text in quotes"},
       {"a bare duration", "\nttl = 10s",
-       "f.hcl:2:7: \"10s\" is not a number; expected a whole number, a decimal number, or a text in "
+       "f.hcl:2:7: \"10s\" is not a number; expected a whole number, a decimal number, or a text "
+       "in "
        "quotes such as \"10s\""},
       {"a bare address", "a = 127.0.0.1",
        "f.hcl:1:5: \"127.0.0.1\" is not a number; expected a whole number, a decimal number, or a "
@@ -101,7 +102,8 @@ TEST(ReadHcl, SaysWhereAndWhatIsWrong) {
       {"a brace too many", "a = 1\n}", "f.hcl:2:1: \"}\" found; expected a key"},
       {"a heredoc that does not end", "a = <<EOT\nx\n",
        "f.hcl:1:5: this heredoc does not end; expected a line with EOT"},
-      {"a label before =", "a \"b\" = 1", "f.hcl:1:7: \"=\" found; expected { after the label of block a"},
+      {"a label before =", "a \"b\" = 1",
+       "f.hcl:1:7: \"=\" found; expected { after the label of block a"},
       {"not UTF-8", "a = \"\xff\"", "f.hcl:1:6: an octet that is not UTF-8; expected UTF-8 text"},
       {"too deep", "a = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
        "f.hcl:1:36: objects and lists are more than 32 deep"},

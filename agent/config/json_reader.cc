@@ -112,9 +112,9 @@ class TreeMaker : public nlohmann::json_sax<nlohmann::json> {
   absl::StatusOr<Value> Result() && {
     if (!status_.ok()) return status_;
     if (!root_.is(Value::Kind::kMap)) {
-      return absl::InvalidArgumentError(AtPosition(
-          source_name_, root_.at,
-          absl::StrFormat("the file holds a %s; expected an object", root_.TypeWord())));
+      return absl::InvalidArgumentError(
+          AtPosition(source_name_, root_.at,
+                     absl::StrFormat("the file holds a %s; expected an object", root_.TypeWord())));
     }
     return std::move(root_);
   }

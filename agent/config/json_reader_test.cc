@@ -16,8 +16,9 @@ TEST(ReadJson, TakesAnEmptyFileAsAnEmptyConfiguration) {
 }
 
 TEST(ReadJson, RemembersWhereKeysAndValuesStand) {
-  const auto got = ReadJson(
-      "{\"a\" : [1, -2.5e3,\"x\\\"]\",\n true, null],\n  \"b\": {\"c\":{} , \"d\":  7}}", "f.json", 0);
+  const auto got =
+      ReadJson("{\"a\" : [1, -2.5e3,\"x\\\"]\",\n true, null],\n  \"b\": {\"c\":{} , \"d\":  7}}",
+               "f.json", 0);
   ASSERT_TRUE(got.ok()) << got.status();
   const struct {
     const Value* value;
@@ -51,7 +52,8 @@ TEST(ReadJson, SaysWhereAndWhatIsWrong) {
   const struct {
     std::string_view shows, json, want;  // want: how the message begins
   } kRows[] = {
-      {"a bare word", "{\n  \"server\": yes}", "f.json:2:13: not JSON: syntax error while parsing value"},
+      {"a bare word", "{\n  \"server\": yes}",
+       "f.json:2:13: not JSON: syntax error while parsing value"},
       {"the end is missing", "{\"a\":1", "f.json:1:7: not JSON: syntax error while parsing object"},
       {"text after the end", "{}\n{}", "f.json:2:1: not JSON: syntax error"},
       {"not an object", "[1]", "f.json:1:1: the file holds a slice; expected an object"},

@@ -206,8 +206,8 @@ std::vector<std::string> KeysThatNeedRestart(const LoadedConfig& running,
     if (key.change == Change::kReload || key.effect == Effect::kNone) continue;
     const Value* before = running.settings.FindPath(key.path);
     const Value* after = fresh.settings.FindPath(key.path);
-    const bool same = before == nullptr || after == nullptr ? before == after
-                                                            : SameContent(*before, *after);
+    const bool same =
+        before == nullptr || after == nullptr ? before == after : SameContent(*before, *after);
     if (!same) keys.emplace_back(key.path);
   }
   return keys;

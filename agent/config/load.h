@@ -22,7 +22,7 @@ struct FlagSetting {
 struct ConfigRequest {
   bool dev_mode = false;
   std::vector<std::string> paths = {};  // Files and directories, in the order given.
-  std::string format = {};         // "hcl" or "json" for all files; empty: by their endings.
+  std::string format = {};              // "hcl" or "json" for all files; empty: by their endings.
   std::vector<std::string> hcl = {};    // Texts given by -hcl.
   std::vector<FlagSetting> flags = {};
 };

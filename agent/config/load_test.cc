@@ -258,17 +258,21 @@ TEST(LoadConfig, NamesTheSourceOfAnError) {
     ConfigRequest request;
     std::string want;
   } kRows[] = {
-      {"a file", {.paths = {bad}},
-       bad + ":1:10: \"yes\" is not a value; expected true, false, a number, a list, an object, or a "
-             "text in quotes"},
-      {"a flag", {.flags = {{"-dns-port", "ports.dns", Value::Int({}, 70000)}}},
+      {"a file",
+       {.paths = {bad}},
+       bad +
+           ":1:10: \"yes\" is not a value; expected true, false, a number, a list, an object, or a "
+           "text in quotes"},
+      {"a flag",
+       {.flags = {{"-dns-port", "ports.dns", Value::Int({}, 70000)}}},
        "flag -dns-port: ports.dns: invalid port: 70000"},
-      {"no such file", {.paths = {"/nowhere.hcl"}},
+      {"no such file",
+       {.paths = {"/nowhere.hcl"}},
        "cannot read /nowhere.hcl: No such file or directory"},
-      {"neither HCL nor JSON", {.paths = {text}},
+      {"neither HCL nor JSON",
+       {.paths = {text}},
        text + ": extension must be .hcl or .json, or config format must be set"},
-      {"an unknown format", {.format = "yaml"},
-       "-config-format is \"yaml\"; expected hcl or json"},
+      {"an unknown format", {.format = "yaml"}, "-config-format is \"yaml\"; expected hcl or json"},
       {"nothing at all", {}, "data_dir cannot be empty"},
   };
   for (const auto& row : kRows) {
@@ -322,10 +326,12 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
        "-hcl:2:13: recursors: \"dns.example\" is not an address; expected IP, IP:PORT, IPv6 or "
        "[IPv6]:PORT"},
       {"recursor_strategy", "dns_config { recursor_strategy = \"best\" }",
-       "-hcl:2:34: dns_config.recursor_strategy: invalid strategy: \"best\"; expected sequential or "
+       "-hcl:2:34: dns_config.recursor_strategy: invalid strategy: \"best\"; expected sequential "
+       "or "
        "random"},
       {"udp_answer_limit", "dns_config { udp_answer_limit = -1 }",
-       "-hcl:2:33: dns_config.udp_answer_limit cannot be -1. Must be greater than or equal to zero"},
+       "-hcl:2:33: dns_config.udp_answer_limit cannot be -1. Must be greater than or equal to "
+       "zero"},
       {"a_record_limit", "dns_config { a_record_limit = -1 }",
        "-hcl:2:31: dns_config.a_record_limit cannot be -1. Must be greater than or equal to zero"},
       {"soa", "dns_config { soa { min_ttl = 2147483648 } }",

@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kPortMax = 65535;
 
 std::string JoinPath(std::string_view group, std::string_view name) {
-  return group.empty() ? std::string(name) : absl::StrCat(std::string(group), ".", std::string(name));
+  return group.empty() ? std::string(name)
+                       : absl::StrCat(std::string(group), ".", std::string(name));
 }
 
 // The names that may stand in a group (empty: at the top), whether keys or groups themselves.
@@ -91,10 +92,9 @@ class SchemaCheck {
         value.list[0].is(Value::Kind::kMap)) {
       return &value.list[0];
     }
-    problems_.Add(value.at,
-                  WithTemplateHint(absl::StrFormat("'%s' expected a map, got '%s'", path,
-                                                   value.TypeWord()),
-                                   value.text));
+    problems_.Add(value.at, WithTemplateHint(absl::StrFormat("'%s' expected a map, got '%s'", path,
+                                                             value.TypeWord()),
+                                             value.text));
     return nullptr;
   }
 
@@ -142,9 +142,9 @@ class SchemaCheck {
   Value CheckInt(std::string_view path, KeyType type, const Value& value) {
     Value number = value;
     // Up to 2^53 a double holds every integer.
-    const bool is_whole_float = value.is(Value::Kind::kFloat) && value.number > -9.0e15 &&
-                                value.number < 9.0e15 &&
-                                value.number == static_cast<double>(static_cast<int64_t>(value.number));
+    const bool is_whole_float =
+        value.is(Value::Kind::kFloat) && value.number > -9.0e15 && value.number < 9.0e15 &&
+        value.number == static_cast<double>(static_cast<int64_t>(value.number));
     if (is_whole_float) number = Value::Int(value.at, static_cast<int64_t>(value.number));
     if (!number.is(Value::Kind::kInt)) {
       problems_.Add(value.at, WrongTypeMessage(path, "int", value));
@@ -168,9 +168,8 @@ class SchemaCheck {
 
   Value CheckTextList(const Key& key, const Value& value) {
     if (!value.is(Value::Kind::kList)) {
-      problems_.Add(value.at,
-                    absl::StrFormat("'%s': source data must be an array or slice, got %s",
-                                    key.path, value.TypeWord()));
+      problems_.Add(value.at, absl::StrFormat("'%s': source data must be an array or slice, got %s",
+                                              key.path, value.TypeWord()));
       return Value::List(value.at);
     }
     for (size_t i = 0; i < value.list.size(); ++i) {
@@ -182,8 +181,7 @@ class SchemaCheck {
   Value CheckScalarMap(const Key& key, const Value& value) {
     const Value* map = AsMap(key.path, value);
     if (map == nullptr) return Value::Map(value.at);
-    const KeyType type =
-        key.type == KeyType::kDurationMap ? KeyType::kDuration : KeyType::kText;
+    const KeyType type = key.type == KeyType::kDurationMap ? KeyType::kDuration : KeyType::kText;
     for (const Entry& entry : map->map) {
       CheckScalar(absl::StrFormat("%s[%s]", key.path, entry.key), type, entry.value);
     }
@@ -203,9 +201,8 @@ class SchemaCheck {
     if (value.is(Value::Kind::kMap)) {  // A single block `services { ... }`.
       list.list.push_back(value);
     } else if (!value.is(Value::Kind::kList)) {
-      problems_.Add(value.at,
-                    absl::StrFormat("'%s': source data must be an array or slice, got %s",
-                                    key.path, value.TypeWord()));
+      problems_.Add(value.at, absl::StrFormat("'%s': source data must be an array or slice, got %s",
+                                              key.path, value.TypeWord()));
     } else {
       for (size_t i = 0; i < value.list.size(); ++i) {
         const Value& element = value.list[i];
@@ -263,8 +260,7 @@ std::string UnknownKeyMessage(std::string_view path, std::string_view name,
   return message;
 }
 
-std::string WrongTypeMessage(std::string_view path, std::string_view expected,
-                             const Value& value) {
+std::string WrongTypeMessage(std::string_view path, std::string_view expected, const Value& value) {
   const std::string message = absl::StrFormat(
       "'%s' expected type '%s', got unconvertible type '%s'", path, expected, value.TypeWord());
   const Key* key = FindKey(path);

@@ -15,8 +15,8 @@ enum class KeyType : uint8_t {
   kInt,
   kFloat,
   kText,
-  kDuration,     // A text in Go's form: "10s".
-  kPort,         // An integer to 65535; 0 and below turn the listener off.
+  kDuration,  // A text in Go's form: "10s".
+  kPort,      // An integer to 65535; 0 and below turn the listener off.
   kTextList,
   kTextMap,
   kDurationMap,

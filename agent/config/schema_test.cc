@@ -59,16 +59,19 @@ TEST(CheckAgainstSchema, SpeaksConsulsWords) {
        "f:1:17: 'ports.https' expected type 'int', got unconvertible type 'string' (${HTTPS_PORT} "
        "looks like a template placeholder that was not filled in; render the file first, e.g. with "
        "envsubst)"},
-      {"a port beyond the range", "ports { http = 99999 }", "f:1:16: ports.http: invalid port: 99999"},
+      {"a port beyond the range", "ports { http = 99999 }",
+       "f:1:16: ports.http: invalid port: 99999"},
       {"a port turned off", "ports { http = -1 }", ""},
       {"an unknown unit", "dns_config { node_ttl = \"5x\" }",
-       "f:1:25: dns_config.node_ttl: invalid duration: \"5x\": time: unknown unit \"x\" in duration "
+       "f:1:25: dns_config.node_ttl: invalid duration: \"5x\": time: unknown unit \"x\" in "
+       "duration "
        "\"5x\""},
       {"a bare number as duration", "dns_config { node_ttl = 5 }",
        "f:1:25: 'dns_config.node_ttl' expected type 'string', got unconvertible type 'int' (a "
        "duration is a text such as \"10s\")"},
       {"a duration in a map", "dns_config { service_ttl { web = \"x\" } }",
-       "f:1:34: dns_config.service_ttl[web]: invalid duration: \"x\": time: invalid duration \"x\""},
+       "f:1:34: dns_config.service_ttl[web]: invalid duration: \"x\": time: invalid duration "
+       "\"x\""},
       {"text for a list", "recursors = \"1.1.1.1\"",
        "f:1:13: 'recursors': source data must be an array or slice, got string"},
       {"a number in a list", "recursors = [\"1.1.1.1\", 2]",
@@ -77,9 +80,11 @@ TEST(CheckAgainstSchema, SpeaksConsulsWords) {
       {"a group twice", "ports { dns = 1 }\nports { http = 1 }",
        "f:1:7: 'ports' expected a map, got 'slice'"},
       {"text for a service", "service = \"x\"", "f:1:11: 'service' expected a map, got 'string'"},
-      {"what is not looked into", "connect { enabled = \"maybe\" any { thing = [1] } } segments = 5", ""},
+      {"what is not looked into",
+       "connect { enabled = \"maybe\" any { thing = [1] } } segments = 5", ""},
       {"all problems at once", "a1b2c3 = 1\nserver = 1",
-       "2 errors occurred:\n  * f:1:1: invalid config key a1b2c3\n  * f:2:10: 'server' expected type "
+       "2 errors occurred:\n  * f:1:1: invalid config key a1b2c3\n  * f:2:10: 'server' expected "
+       "type "
        "'bool', got unconvertible type 'int'"},
   };
   for (const auto& row : kRows) EXPECT_EQ(Check(row.hcl), row.want) << row.shows;

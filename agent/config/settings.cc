@@ -51,8 +51,8 @@ void Settings::Read(std::string_view path,
   const Value* map = FindKind(path, Value::Kind::kMap);
   if (map == nullptr) return;
   for (const Entry& entry : map->map) {
-    target.emplace_back(entry.key, ReadDuration(absl::StrFormat("%s[%s]", path, entry.key),
-                                                entry.value));
+    target.emplace_back(entry.key,
+                        ReadDuration(absl::StrFormat("%s[%s]", path, entry.key), entry.value));
   }
 }
 
@@ -60,8 +60,9 @@ void Settings::ReadInt(std::string_view path, int64_t min, int64_t max, int64_t&
   const Value* value = FindKind(path, Value::Kind::kInt);
   if (value == nullptr) return;
   if (value->integer < 0 && min == 0) {
-    problems_.Add(value->at, absl::StrFormat("%s cannot be %d. Must be greater than or equal to zero",
-                                             path, value->integer));
+    problems_.Add(value->at,
+                  absl::StrFormat("%s cannot be %d. Must be greater than or equal to zero", path,
+                                  value->integer));
   } else if (value->integer < min || value->integer > max) {
     problems_.Add(value->at, absl::StrFormat("%s cannot be %d. Must be between %d and %d", path,
                                              value->integer, min, max));

@@ -21,7 +21,8 @@ std::string_view ShellPlaceholder(std::string_view text, size_t at) {
   }
   size_t end = at + 1;
   while (end < text.size() && IsNameOctet(text[end])) ++end;
-  const bool starts_as_name = end > at + 1 && !absl::ascii_isdigit(static_cast<unsigned char>(text[at + 1]));
+  const bool starts_as_name =
+      end > at + 1 && !absl::ascii_isdigit(static_cast<unsigned char>(text[at + 1]));
   return starts_as_name ? text.substr(at, end - at) : std::string_view();
 }
 

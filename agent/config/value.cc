@@ -6,8 +6,7 @@
 
 namespace pharos::agent {
 
-std::string AtPosition(std::string_view source_name, const Position& at,
-                       std::string_view message) {
+std::string AtPosition(std::string_view source_name, const Position& at, std::string_view message) {
   if (at.line == 0) return absl::StrFormat("%s: %s", source_name, message);
   return absl::StrFormat("%s:%d:%d: %s", source_name, at.line, at.column, message);
 }

@@ -31,12 +31,12 @@ struct Value {
 
   Kind kind = Kind::kNull;
   Position at;
-  bool boolean = false;       // kBool
-  int64_t integer = 0;        // kInt
-  double number = 0;          // kFloat
-  std::string text;           // kText
-  std::vector<Value> list;    // kList
-  std::vector<Entry> map;     // kMap, in the order written; no key twice.
+  bool boolean = false;     // kBool
+  int64_t integer = 0;      // kInt
+  double number = 0;        // kFloat
+  std::string text;         // kText
+  std::vector<Value> list;  // kList
+  std::vector<Entry> map;   // kMap, in the order written; no key twice.
 
   static Value Null(Position at) { return Of(Kind::kNull, at); }
   static Value Bool(Position at, bool boolean);
