@@ -18,6 +18,10 @@ Value Value::Of(Kind kind, Position at) {
   return value;
 }
 
+Value Value::Null(Position at) { return Of(Kind::kNull, at); }
+Value Value::List(Position at) { return Of(Kind::kList, at); }
+Value Value::Map(Position at) { return Of(Kind::kMap, at); }
+
 Value Value::Bool(Position at, bool boolean) {
   Value value = Of(Kind::kBool, at);
   value.boolean = boolean;

@@ -38,13 +38,13 @@ struct Value {
   std::vector<Value> list;  // kList
   std::vector<Entry> map;   // kMap, in the order written; no key twice.
 
-  static Value Null(Position at) { return Of(Kind::kNull, at); }
+  static Value Null(Position at);
   static Value Bool(Position at, bool boolean);
   static Value Int(Position at, int64_t integer);
   static Value Float(Position at, double number);
   static Value Text(Position at, std::string text);
-  static Value List(Position at) { return Of(Kind::kList, at); }
-  static Value Map(Position at) { return Of(Kind::kMap, at); }
+  static Value List(Position at);
+  static Value Map(Position at);
 
   bool is(Kind wanted) const { return kind == wanted; }
   // The value of `key` of a map, or null when this is no map or has no such key.
