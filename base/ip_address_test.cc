@@ -48,7 +48,7 @@ TEST(ParseSocketAddress, TakesEveryFormConsulTakes) {
     const auto got = ParseSocketAddress(row.text, 53);
     EXPECT_EQ(got.ok() ? got->ToString() : "", row.want) << row.text;
   }
-  EXPECT_EQ(ParseSocketAddress("dns.example", 53).status().message(),
+  EXPECT_EQ(std::string(ParseSocketAddress("dns.example", 53).status().message()),
             "\"dns.example\" is not an address; expected IP, IP:PORT, IPv6 or [IPv6]:PORT");
 }
 

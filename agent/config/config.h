@@ -1,0 +1,112 @@
+// The agent's configuration as typed values: checked, complete with defaults, and ready for use.
+// Keys without a member here are accepted by the schema and have no effect yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/config/definition.h"
+#include "base/ip_address.h"
+#include "base/log.h"
+
+namespace pharos::agent {
+
+// Where a listener listens: an IP address, or a path if `unix_path` is not empty.
+struct ListenAddress {
+  IpAddress ip;
+  std::string unix_path;
+};
+
+struct Addresses {
+  std::vector<IpAddress> dns;
+  std::vector<ListenAddress> http, https, grpc;
+};
+
+// -1: the listener is off.
+struct Ports {
+  int dns = 8600;
+  int http = 8500;
+  int https = -1;
+  int grpc = -1;
+  int grpc_tls = -1;
+  int serf_lan = 8301;
+  int serf_wan = 8302;
+  int server = 8300;
+};
+
+// Fields of the zones' SOA record (RFC 1035 section 3.3.13); min_ttl is the negative TTL (RFC
+// 2308).
+struct SoaConfig {
+  uint32_t refresh_s = 3600;
+  uint32_t retry_s = 600;
+  uint32_t expire_s = 86400;
+  uint32_t min_ttl_s = 0;
+};
+
+enum class RecursorStrategy : uint8_t { kSequential, kRandom };
+
+struct DnsConfig {
+  std::string domain = "consul.";  // Lower case with the final dot, as is alt_domain.
+  std::string alt_domain;          // Empty: none.
+  std::vector<SocketAddress> recursors;
+  RecursorStrategy recursor_strategy = RecursorStrategy::kSequential;
+  absl::Duration recursor_timeout = absl::Seconds(2);  // Of one upstream.
+  absl::Duration node_ttl;
+  // Service name, prefix with `*`, or `*`; in the order given. The longest match counts.
+  std::vector<std::pair<std::string, absl::Duration>> service_ttl;
+  SoaConfig soa;
+  bool only_passing = false;
+  bool enable_truncate = false;
+  bool disable_compression = false;
+  bool enable_additional_node_meta_txt = true;
+  int udp_answer_limit = 3;                  // Records in a UDP answer to a query without EDNS.
+  int a_record_limit = 0;                    // Addresses in any answer; 0: no limit.
+  int threads = 0;                           // 0: as many as the machine has cores.
+  int64_t cache_octets = int64_t{64} << 20;  // Of answers from upstreams, in the whole process.
+  int tcp_connections_max = 1024;
+};
+
+struct TlsFiles {
+  std::string ca_file, ca_path, cert_file, key_file;
+};
+
+struct Config {
+  bool dev_mode = false;
+
+  std::string datacenter = "dc1";  // Lower case.
+  std::string primary_datacenter;  // The datacenter unless given.
+  std::string node_name;           // The host's name unless given.
+  std::string node_id;             // Lower-case UUID; empty: kept in, or made for, data_dir.
+  TextPairs node_meta;
+  std::string data_dir;  // Empty in -dev only.
+  std::string pid_file;  // Empty: none.
+
+  bool server = false;
+  bool bootstrap = false;  // This server elects itself; also set by -dev and bootstrap_expect = 1.
+  int bootstrap_expect = 0;  // 2 and up, or 0.
+  bool leave_on_terminate = true;
+  bool skip_leave_on_interrupt = false;
+
+  IpAddress bind_addr;  // 0.0.0.0 unless given.
+  IpAddress advertise_addr;
+  IpAddress advertise_addr_wan;
+  TextPairs tagged_addresses;  // lan, lan_ipv4, wan, wan_ipv4 ..., and those given.
+  bool translate_wan_addrs = false;
+  Addresses addresses;
+  Ports ports;
+
+  DnsConfig dns;
+  TlsFiles tls;
+  std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
+  LogOptions log;
+
+  std::vector<ServiceDefinition> services;
+  std::vector<CheckDefinition> checks;  // Those not given inside a service.
+  bool enable_script_checks = false;
+  bool enable_local_script_checks = false;  // Also true where enable_script_checks is.
+};
+
+}  // namespace pharos::agent
