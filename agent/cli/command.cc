@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 
@@ -44,14 +45,15 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
                                     Arguments arguments, const Streams& streams,
                                     ParsedFlags& parsed) {
   absl::StatusOr<ParsedFlags> result = ParseFlags(flags, arguments);
-  const bool failed = !result.ok();
-  if (!failed) parsed = *std::move(result);
-  if (!failed && !parsed.help) return std::nullopt;
-  std::ostream& target = failed ? streams.err : streams.out;
-  if (failed) target << std::string(result.status().message()) << "\n";
+  if (result.ok() && !result->help) {
+    parsed = *std::move(result);
+    return std::nullopt;
+  }
+  std::ostream& target = result.ok() ? streams.out : streams.err;
+  if (!result.ok()) target << std::string(result.status().message()) << "\n";
   target << usage << "\n";
   if (!flags.empty()) target << "\nOptions:\n\n" << FlagsHelp(flags);
-  return failed ? kExitError : kExitOk;
+  return result.ok() ? kExitOk : kExitError;
 }
 
 }  // namespace pharos::agent

@@ -13,7 +13,6 @@ namespace pharos::agent {
 namespace {
 
 using testing::ElementsAre;
-using testing::Pair;
 
 constexpr Flag kFlags[] = {{"name", "text", "A name."}, {"on", "", "A switch."}};
 

@@ -156,7 +156,8 @@ void FieldReader::ReportUnknown() {
     const std::string folded = Folded(entry.key);
     const bool known = std::any_of(asked_.begin(), asked_.end(),
                                    [&](std::string_view name) { return Folded(name) == folded; });
-    if (!known) problems_.Add(entry.at, UnknownKeyMessage(path_, entry.key, asked_));
+    if (known) continue;
+    problems_.Add(entry.at, problems_.full() ? "" : UnknownKeyMessage(path_, entry.key, asked_));
   }
 }
 

@@ -226,7 +226,7 @@ absl::StatusOr<std::string> HclScanner::TakeHeredoc() {
   if (unindent) Advance();
   const std::string_view marker = TakeWord();
   const std::string_view line_end = TakeLine();
-  if (marker.empty() || absl::StripAsciiWhitespace(std::string(line_end)) != "" ||
+  if (marker.empty() || line_end.find_first_not_of(" \t\r\n") != std::string_view::npos ||
       !line_end.ends_with('\n')) {
     return Error(start, "a heredoc without its marker; expected <<MARKER and a line end");
   }

@@ -4,7 +4,6 @@
 
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "agent/config/json_reader.h"
 
 namespace pharos::agent {
@@ -68,7 +67,6 @@ TEST(ReadHcl, GivesTheTreeOfTheEquivalentJson) {
 }
 
 TEST(ReadHcl, SaysWhereAndWhatIsWrong) {
-  const std::string deep = std::string(40, '[');
   const struct {
     std::string_view shows, hcl, want;
   } kRows[] = {

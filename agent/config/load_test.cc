@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -31,7 +32,7 @@ class TestFiles {
   }
   ~TestFiles() { std::filesystem::remove_all(folder_); }
   std::string Write(const std::string& name, std::string_view content) const {
-    const std::string path = folder_ + "/" + name;
+    std::string path = folder_ + "/" + name;
     std::ofstream(path) << content;
     return path;
   }

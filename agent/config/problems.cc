@@ -13,7 +13,7 @@ void Problems::Add(const Position& at, std::string_view message) {
 
 void Problems::Add(std::string message) {
   ++count_;
-  if (listed_.size() < kListedMax) listed_.push_back(std::move(message));
+  if (!full()) listed_.push_back(std::move(message));
 }
 
 absl::Status Problems::ToStatus() const {

@@ -22,6 +22,8 @@ class Problems {
   void Add(std::string message);
 
   bool empty() const { return count_ == 0; }
+  // Whether further messages are only counted, so that they need not be put together.
+  bool full() const { return listed_.size() >= kListedMax; }
   // OK without problems; else InvalidArgument: the message itself if it is the only one, or
   // `N errors occurred:` and a line for each.
   absl::Status ToStatus() const;

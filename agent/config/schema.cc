@@ -69,7 +69,7 @@ class SchemaCheck {
       const std::string path = JoinPath(group, entry.key);
       const bool known = std::find(names.begin(), names.end(), entry.key) != names.end();
       if (!known) {
-        problems_.Add(entry.at, UnknownKeyMessage(group, entry.key, names));
+        problems_.Add(entry.at, problems_.full() ? "" : UnknownKeyMessage(group, entry.key, names));
       } else if (!entry.value.is(Value::Kind::kNull)) {
         const Key* key = FindKey(path);
         Value value = key != nullptr ? CheckKey(*key, entry.value) : CheckMap(path, entry.value);
