@@ -73,8 +73,16 @@ class Answerer {
                                  const registry::RecordSet& records, uint32_t ttl_s);
   Handled AnswerServiceName(const registry::ServiceEntry& entry, const registry::RecordSet& records,
                             uint32_t ttl_s);
-  // At most how many of `available` answers by the count limits.
-  size_t CountLimit(size_t available, bool addresses) const;
+  // How many answers a reply may have.
+  struct CountLimit {
+    size_t count;
+    // Cut by udp_answer_limit. Then the size is counted as if no name were compressed, as Consul
+    // does: clients of old expect no more than it would send.
+    bool by_udp_limit;
+  };
+  CountLimit LimitCount(size_t available, bool addresses) const;
+  // What is left of a plain UDP reply for records counted uncompressed.
+  size_t UncompressedRoom() const;
   bool IsAsked(Octets name_wire) const;
 
   // srv_answer.cc: SRV records and what goes with them.
@@ -93,6 +101,8 @@ class Answerer {
   void MarkRepeatedTargets(std::span<SrvRecord> records) const;
   // How many of the records fit in the reply with the addresses of their targets.
   size_t CountFittingSrv(std::span<const SrvRecord> records) const;
+  // The same by the uncompressed count; at least one.
+  size_t CountFittingSrvUncompressed(std::span<const SrvRecord> records) const;
   void AddSrvRecords(std::span<SrvRecord> records, uint32_t ttl_s);
   void AddSrvGlue(std::span<const SrvRecord> records, uint32_t ttl_s);
   void AddSrvMeta(std::span<const SrvRecord> records, uint32_t ttl_s);

@@ -118,7 +118,7 @@ std::optional<Octets> Answerer::FollowService(const NameQuestion& target, const 
     const std::span<const uint32_t> all = selection->Get(config_.only_passing);
     size_t written = 0;
     for (const uint32_t position :
-         Sample(all, CountLimit(all.size(), true), context_.random, context_.scratch)) {
+         Sample(all, LimitCount(all.size(), true).count, context_.random, context_.scratch)) {
       const Octets address = AddressFor(entry->instances[position]->dns, type);
       if (!writer_.AddAddress(section, owner, address, ttl_s)) break;
       ++written;

@@ -13,6 +13,9 @@
 
 namespace pharos::dns {
 
+// A record's type, class, TTL and RDLENGTH.
+inline constexpr size_t kRecordFixedOctets = 10;
+
 enum class Section : uint8_t { kAnswer, kAuthority, kAdditional };
 
 // A name to be written as labels (wire form without a root label), then a suffix that may be known

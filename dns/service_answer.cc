@@ -10,6 +10,8 @@ namespace {
 
 // Over UDP without EDNS no setting allows more answers than this.
 constexpr size_t kPlainUdpAnswersMax = 8;
+// What Consul leaves free of 512 octets.
+constexpr size_t kPlainUdpMargin = 7;
 // Over TCP, so that one question about a huge service stays cheap.
 constexpr size_t kTcpAnswersMax = 4096;
 constexpr size_t kTcpSrvAnswersMax = 1024;
@@ -70,16 +72,19 @@ Handled Answerer::AnswerService() {
   return AnswerServiceAddresses(*entry, *records, ttl_s);
 }
 
-size_t Answerer::CountLimit(size_t available, bool addresses) const {
-  size_t limit = available;
-  if (limits_.plain_udp && config_.udp_answer_limit > 0) {
-    limit = std::min({limit, size_t{config_.udp_answer_limit}, kPlainUdpAnswersMax});
-  }
-  if (limits_.tcp) limit = std::min(limit, addresses ? kTcpAnswersMax : kTcpSrvAnswersMax);
+Answerer::CountLimit Answerer::LimitCount(size_t available, bool addresses) const {
+  size_t count = available;
+  if (limits_.tcp) count = std::min(count, addresses ? kTcpAnswersMax : kTcpSrvAnswersMax);
   if (addresses && config_.a_record_limit > 0) {
-    limit = std::min(limit, size_t{config_.a_record_limit});
+    count = std::min(count, size_t{config_.a_record_limit});
   }
-  return limit;
+  if (!limits_.plain_udp || config_.udp_answer_limit == 0) return {count, false};
+  const size_t udp_limit = std::min(size_t{config_.udp_answer_limit}, kPlainUdpAnswersMax);
+  return {std::min(count, udp_limit), count > udp_limit};
+}
+
+size_t Answerer::UncompressedRoom() const {
+  return kPlainUdpOctetsMax - kPlainUdpMargin - kHeaderOctets - query_.question.size();
 }
 
 Handled Answerer::AnswerServiceAddresses(const registry::ServiceEntry& entry,
@@ -89,12 +94,16 @@ Handled Answerer::AnswerServiceAddresses(const registry::ServiceEntry& entry,
     return AnswerServiceName(entry, records, ttl_s);
   }
   const std::span<const uint32_t> all = selection->Get(config_.only_passing);
+  const CountLimit limit = LimitCount(all.size(), true);
   const NameParts owner = writer_.QnameOwner();
+  size_t uncompressed_room = UncompressedRoom();
   size_t written = 0;
-  for (const uint32_t position :
-       Sample(all, CountLimit(all.size(), true), context_.random, context_.scratch)) {
+  for (const uint32_t position : Sample(all, limit.count, context_.random, context_.scratch)) {
     const Octets address = AddressFor(entry.instances[position]->dns, query_.qtype);
+    const size_t uncompressed = query_.qname.size() + kRecordFixedOctets + address.size();
+    if (limit.by_udp_limit && written > 0 && uncompressed > uncompressed_room) break;
     if (!writer_.AddAddress(Section::kAnswer, owner, address, ttl_s)) break;
+    uncompressed_room -= std::min(uncompressed, uncompressed_room);
     ++written;
   }
   cut_ = written < all.size();

@@ -11,8 +11,6 @@
 namespace pharos::dns {
 namespace {
 
-// Fixed octets of a record behind its owner, and of an owner that is a pointer.
-constexpr size_t kRecordFixedOctets = 10;
 constexpr size_t kPointerOctets = 2;
 constexpr size_t kSrvFixedOctets = 6;
 constexpr size_t kPointerTargetMax = 0x3fff;
@@ -77,8 +75,9 @@ NameParts Answerer::SrvTargetName(const SrvRecord& record, MutableOctets spelled
 Handled Answerer::AnswerServiceSrv(const registry::ServiceEntry& entry,
                                    const registry::RecordSet& records, uint32_t ttl_s) {
   const std::span<const uint32_t> all = records.srv.Get(config_.only_passing);
+  const CountLimit limit = LimitCount(all.size(), false);
   const std::span<const uint32_t> chosen =
-      Sample(all, CountLimit(all.size(), false), context_.random, context_.scratch);
+      Sample(all, limit.count, context_.random, context_.scratch);
 
   // A reply of 512 octets holds no more than this, and only larger ones take memory.
   std::array<SrvRecord, 32> few;
@@ -94,7 +93,8 @@ Handled Answerer::AnswerServiceSrv(const registry::ServiceEntry& entry,
   if (usable == 0) return Negative(Rcode::kNoError);
 
   MarkRepeatedTargets(room.first(usable));
-  const size_t fitting = CountFittingSrv(room.first(usable));
+  const size_t fitting = limit.by_udp_limit ? CountFittingSrvUncompressed(room.first(usable))
+                                            : CountFittingSrv(room.first(usable));
   cut_ = fitting < usable || chosen.size() < all.size();
   const std::span<SrvRecord> shown = room.first(fitting);
   AddSrvRecords(shown, ttl_s);
@@ -151,6 +151,22 @@ size_t Answerer::CountFittingSrv(std::span<const SrvRecord> records) const {
     if (answer + glue > room) return i;
     room -= answer + glue;
     offset += answer;
+  }
+  return records.size();
+}
+
+size_t Answerer::CountFittingSrvUncompressed(std::span<const SrvRecord> records) const {
+  size_t room = UncompressedRoom();
+  for (size_t i = 0; i < records.size(); ++i) {
+    const SrvRecord& record = records[i];
+    std::array<uint8_t, kSpelledOctetsMax> spelled;
+    const size_t target = SrvTargetName(record, spelled).WireOctets();
+    size_t octets = query_.qname.size() + kRecordFixedOctets + kSrvFixedOctets + target;
+    if (!record.repeats_target && record.target != SrvTarget::kName) {
+      octets += target + kRecordFixedOctets + SrvAddress(record).size();
+    }
+    if (octets > room) return std::max<size_t>(i, 1);
+    room -= octets;
   }
   return records.size();
 }
