@@ -1,0 +1,81 @@
+#include "cluster/consensus.h"
+
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "registry/command.h"
+
+namespace pharos::cluster {
+
+Consensus::Consensus(std::string datacenter, const Clock& clock)
+    : clock_(clock),
+      state_machine_(std::make_unique<StateMachine>(std::move(datacenter))),
+      loop_(std::make_unique<Loop>("raft")) {}
+
+Consensus::~Consensus() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  loop_->Stop();  // Runs what was posted, so every queued proposal is still answered.
+}
+
+void Consensus::Propose(catalog::v1::Command command, Done done) {
+  command.set_time_unix_ms(absl::ToUnixMillis(clock_.Now()));
+  if (absl::Status valid = registry::ValidateCommand(command); !valid.ok()) {
+    loop_->Post([done = std::move(done), valid] { done(valid); });
+    return;
+  }
+  absl::Status refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) {
+      refused = absl::UnavailableError("the agent is stopping; nothing was changed");
+    } else if (queue_.size() >= kProposalsMax) {
+      refused = absl::ResourceExhaustedError(
+          "too many changes are waiting; nothing was changed, try again");
+    } else {
+      queue_.push_back({std::move(command), std::move(done)});
+      // Whoever finds the queue empty wakes the thread; those who come before it runs join in.
+      if (queue_.size() > 1) return;
+    }
+  }
+  if (!refused.ok()) {
+    done(refused);
+    return;
+  }
+  loop_->Post([this] { Commit(); });
+}
+
+absl::StatusOr<uint64_t> Consensus::ProposeAndWait(catalog::v1::Command command) {
+  absl::Notification finished;
+  absl::StatusOr<uint64_t> result;
+  Propose(std::move(command), [&](absl::StatusOr<uint64_t> outcome) {
+    result = std::move(outcome);
+    finished.Notify();
+  });
+  finished.WaitForNotification();
+  return result;
+}
+
+void Consensus::Commit() {
+  std::vector<Proposal> batch;
+  {
+    absl::MutexLock lock(&mutex_);
+    batch.swap(queue_);
+  }
+  std::vector<absl::StatusOr<uint64_t>> outcomes;
+  outcomes.reserve(batch.size());
+  for (const Proposal& proposal : batch) {
+    const absl::Status applied = state_machine_->Apply(proposal.command);
+    if (applied.ok()) {
+      outcomes.emplace_back(state_machine_->last_index());
+    } else {
+      outcomes.emplace_back(applied);
+    }
+  }
+  state_machine_->Publish();
+  for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(outcomes[i]));
+}
+
+}  // namespace pharos::cluster

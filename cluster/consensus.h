@@ -1,0 +1,61 @@
+// The one way to change the catalog: propose a command, and hear when it is committed and visible.
+// A server on its own commits what is proposed in the order it arrives.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include "cluster/state_machine.h"
+#include "proto/catalog.pb.h"
+
+namespace pharos::cluster {
+
+class Consensus {
+ public:
+  // Proposals that wait at one time; one more is refused with ResourceExhausted.
+  static constexpr size_t kProposalsMax = 4096;
+
+  // Called once, on the raft thread: the index at which the command is visible to every reader, or
+  // why it was not applied.
+  using Done = std::function<void(absl::StatusOr<uint64_t>)>;
+
+  // Starts the thread `raft`. `clock` is borrowed.
+  Consensus(std::string datacenter, const Clock& clock);
+  // Proposals that were not applied yet are answered with Unavailable.
+  ~Consensus();
+
+  // From any thread. The command's time is set here. Validated before it is queued: InvalidArgument
+  // in words for the author of the command.
+  void Propose(catalog::v1::Command command, Done done);
+  // Waits for the outcome; not from the raft thread.
+  absl::StatusOr<uint64_t> ProposeAndWait(catalog::v1::Command command);
+
+  const Published<registry::Snapshot>& published() const { return state_machine_->published(); }
+
+ private:
+  struct Proposal {
+    catalog::v1::Command command;
+    Done done;
+  };
+
+  // Applies all that is queued, publishes once, then answers: a change is visible never later than
+  // it is acknowledged.
+  void Commit();
+
+  const Clock& clock_;
+  std::unique_ptr<StateMachine> state_machine_;
+  absl::Mutex mutex_;
+  std::vector<Proposal> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace pharos::cluster
