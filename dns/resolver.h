@@ -51,6 +51,9 @@ class Resolver {
   // SERVFAIL within the whole-answer deadline or when a bound is reached.
   using Done = std::function<void(const UpstreamAnswer&)>;
   virtual void Resolve(const UpstreamQuestion& question, absl::Time now, Done done) = 0;
+  // Gives everyone who waits SERVFAIL and closes what it holds on its loop; `closed` is called, once,
+  // when it may be destroyed.
+  virtual void Close(std::function<void()> closed) = 0;
 };
 
 }  // namespace pharos::dns
