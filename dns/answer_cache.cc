@@ -24,9 +24,8 @@ bool IsSoa(const Record& record) { return record.type == RrType::kSoa; }
 bool IsNegative(const UpstreamQuestion& question, const UpstreamAnswer& answer) {
   if (answer.rcode == Rcode::kNxDomain) return true;
   if (question.qtype == RrType::kAny) return answer.answer.empty();
-  return std::ranges::none_of(answer.answer, [&question](const Record& record) {
-    return record.type == question.qtype;
-  });
+  return std::ranges::none_of(
+      answer.answer, [&question](const Record& record) { return record.type == question.qtype; });
 }
 
 }  // namespace
@@ -129,8 +128,8 @@ void AnswerCache::Insert(const UpstreamQuestion& question, const UpstreamAnswer&
   const absl::Duration lifetime = AnswerLifetime(question, answer);
   if (lifetime <= absl::ZeroDuration()) return;
   const bool negative = IsNegative(question, answer);
-  const auto ttl_max_s = static_cast<uint32_t>(
-      absl::ToInt64Seconds(negative ? lifetime : kPositiveLifetimeMax));
+  const auto ttl_max_s =
+      static_cast<uint32_t>(absl::ToInt64Seconds(negative ? lifetime : kPositiveLifetimeMax));
   Add(question, CacheEntry::Make(question, answer, now, lifetime, ttl_max_s));
 }
 

@@ -1,8 +1,8 @@
 // What the recursors answered, remembered: positive and negative answers (RFC 2308), failures
 // (RFC 9520), and answers past their TTL for when nobody answers (RFC 8767).
 //
-// One question's reply is one entry, kept and given back whole: a record is never taken out of it to
-// answer another question, so that a reply can poison nothing but the name it was asked about.
+// One question's reply is one entry, kept and given back whole: a record is never taken out of it
+// to answer another question, so that a reply can poison nothing but the name it was asked about.
 // One thread; the time is always an argument.
 #pragma once
 

@@ -41,7 +41,7 @@ class CacheEntry {
   // Upstreams failed: until then they are not asked again (RFC 9520 section 3.2).
   absl::Time failed_until = absl::InfinitePast();
   uint32_t hits = 0;
-  bool refreshing = false;  // The one who was told to ask again has been told.
+  bool refreshing = false;    // The one who was told to ask again has been told.
   bool failure_only = false;  // There never was a reply.
 
   RrType qtype = RrType::kA;

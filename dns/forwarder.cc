@@ -251,7 +251,7 @@ void Forwarder::GiveStale(FlightAt flight, absl::Time now, ForwarderOutput& out)
 void Forwarder::Fail(FlightAt flight, absl::Time now, ForwarderOutput& out) {
   counters_.unanswered.Add();
   UpstreamAnswer answer;
-  cache_.FindStale(flight->question, now, answer);
+  if (!flight->waiters.empty()) cache_.FindStale(flight->question, now, answer);
   cache_.InsertFailure(flight->question, now);
   Finish(flight, std::move(answer), out);
 }
@@ -260,7 +260,7 @@ void Forwarder::DropOldest(absl::Time now, ForwarderOutput& out) {
   counters_.dropped.Add();
   const FlightAt oldest = flights_.begin();
   UpstreamAnswer answer;
-  cache_.FindStale(oldest->question, now, answer);
+  if (!oldest->waiters.empty()) cache_.FindStale(oldest->question, now, answer);
   Finish(oldest, std::move(answer), out);
 }
 

@@ -46,18 +46,18 @@ struct ResolverOptions {
 };
 
 struct ForwarderCounters {
-  Counter queries;      // Messages to upstreams, those sent again too.
-  Counter replies;      // Messages from upstreams that match their query.
-  Counter timeouts;     // An upstream that gave no reply in its time.
-  Counter failures;     // Refused connections and other errors of sockets.
-  Counter mismatches;   // Messages that were no reply to our query: dropped.
-  Counter wrong_case;   // Replies right but for letter case.
-  Counter malformed;    // Replies that could not be read.
-  Counter tcp;          // Queries that went over TCP.
-  Counter coalesced;    // Questions that joined one under way.
-  Counter dropped;      // Questions that got SERVFAIL at a bound.
-  Counter unanswered;   // Questions that no upstream answered.
-  Counter in_flight;    // As it stands now.
+  Counter queries;     // Messages to upstreams, those sent again too.
+  Counter replies;     // Messages from upstreams that match their query.
+  Counter timeouts;    // An upstream that gave no reply in its time.
+  Counter failures;    // Refused connections and other errors of sockets.
+  Counter mismatches;  // Messages that were no reply to our query: dropped.
+  Counter wrong_case;  // Replies right but for letter case.
+  Counter malformed;   // Replies that could not be read.
+  Counter tcp;         // Queries that went over TCP.
+  Counter coalesced;   // Questions that joined one under way.
+  Counter dropped;     // Questions that got SERVFAIL at a bound.
+  Counter unanswered;  // Questions that no upstream answered.
+  Counter in_flight;   // As it stands now.
 };
 
 // What is to be done, in this order: close, send, deliver.

@@ -43,7 +43,7 @@ class UpstreamList {
     SocketAddress address;
     int failures_in_row = 0;
     absl::Time avoid_until = absl::InfinitePast();
-    absl::Duration round_trip;
+    absl::Duration round_trip = absl::ZeroDuration();
   };
   Upstream* Find(const SocketAddress& address);
 

@@ -29,10 +29,10 @@ std::optional<size_t> MatchQuestion(const UpstreamQuery& query, Octets message, 
   if (questions != 1 || !past_name || message.size() - *past_name < 4) return std::nullopt;
   // There is nothing before the question that its name could be compressed onto.
   if (*past_name != kHeaderOctets + qname.size()) return std::nullopt;
-  const bool same = qname == query.spelled &&
-                    LoadU16(&message[*past_name]) == static_cast<uint16_t>(query.question.qtype) &&
-                    LoadU16(&message[*past_name + 2]) ==
-                        static_cast<uint16_t>(query.question.qclass);
+  const bool same =
+      qname == query.spelled &&
+      LoadU16(&message[*past_name]) == static_cast<uint16_t>(query.question.qtype) &&
+      LoadU16(&message[*past_name + 2]) == static_cast<uint16_t>(query.question.qclass);
   return same ? std::optional(*past_name + 4) : std::nullopt;
 }
 
@@ -99,7 +99,8 @@ bool ReadRecords(Octets message, size_t offset, UpstreamAnswer& answer) {
   return true;
 }
 
-// `name` with its suffix `from` replaced by `to` (RFC 6672 section 2.2); nullopt if that is too long.
+// `name` with its suffix `from` replaced by `to` (RFC 6672 section 2.2); nullopt if that is too
+// long.
 std::optional<Name> Substitute(const Name& name, const Name& from, const Name& to) {
   const Octets labels = name.wire().first(name.size() - from.size());
   std::vector<uint8_t> wire(labels.begin(), labels.end());
@@ -143,8 +144,8 @@ class Chain {
 
 UpstreamQuery MakeUpstreamQuery(const UpstreamQuestion& question, const QuerySecret& secret,
                                 bool edns) {
-  UpstreamQuery query{.question = question, .id = LoadU16(secret.id.data()), .spelled = {},
-                      .edns = edns};
+  UpstreamQuery query{
+      .question = question, .id = LoadU16(secret.id.data()), .spelled = {}, .edns = edns};
   std::array<uint8_t, kNameOctetsMax> spelled;
   const Octets wire = question.qname.wire();
   for (size_t i = 0; i < wire.size(); ++i) {

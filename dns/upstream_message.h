@@ -58,13 +58,13 @@ enum class ReplyKind : uint8_t {
 //
 // In `answer`, names inside RDATA are spelled out for all types that may be compressed (RFC 3597
 // section 4), OPT is taken off and its extended rcode combined, and records of the answer section
-// that are not in the chain from the QNAME are dropped. Our letter case is not seen in it: the QNAME
-// in `message` is overwritten with the question's, so that names compressed onto it follow.
+// that are not in the chain from the QNAME are dropped. Our letter case is not seen in it: the
+// QNAME in `message` is overwritten with the question's, so that names compressed onto it follow.
 ReplyKind ReadUpstreamReply(const UpstreamQuery& query, Transport transport, MutableOctets message,
                             UpstreamAnswer& answer);
 
-// Drops records of `answer` (the answer section of a reply about `qname`) whose owner is neither the
-// QNAME nor reached from it by the section's CNAME and DNAME records.
+// Drops records of `answer` (the answer section of a reply about `qname`) whose owner is neither
+// the QNAME nor reached from it by the section's CNAME and DNAME records.
 void KeepChain(const Name& qname, std::vector<Record>& answer);
 
 }  // namespace pharos::dns
