@@ -7,6 +7,9 @@
 namespace pharos::dns {
 namespace {
 
+// A name has at most 127 labels, so one that follows more pointers is made to cost us time.
+constexpr int kPointersMax = 127;
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
@@ -123,6 +126,7 @@ std::optional<size_t> ReadName(Octets message, size_t offset, Name& name) {
   size_t at = offset;
   size_t pointer_limit = offset;  // A pointer must go before where its name began.
   std::optional<size_t> past_end;
+  int pointers = 0;
   while (true) {
     if (at >= message.size()) return std::nullopt;
     const uint8_t length = message[at];
@@ -135,7 +139,7 @@ std::optional<size_t> ReadName(Octets message, size_t offset, Name& name) {
     if ((length & 0xc0) == 0xc0) {
       if (at + 1 >= message.size()) return std::nullopt;
       const size_t target = static_cast<size_t>(length & 0x3f) << 8 | message[at + 1];
-      if (target >= pointer_limit) return std::nullopt;
+      if (target >= pointer_limit || ++pointers > kPointersMax) return std::nullopt;
       if (!past_end) past_end = at + 2;
       pointer_limit = target;
       at = target;

@@ -59,8 +59,8 @@ class Name {
 
 // Reads the name at `offset` of `message`, following compression (RFC 1035 section 4.1.4), into
 // `name`. Returns the offset just past it in the message, or nullopt if it is malformed: too long,
-// past the end, a reserved label type, or a pointer that does not go backwards (so no message can
-// make us loop).
+// past the end, a reserved label type, a pointer that does not go backwards (so no message can make
+// us loop), or more pointers than a name has labels. `name` is then not to be used.
 std::optional<size_t> ReadName(Octets message, size_t offset, Name& name);
 
 }  // namespace pharos::dns

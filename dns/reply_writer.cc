@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "dns/reply_frame.h"
+
 namespace pharos::dns {
 namespace {
 
 constexpr size_t kPointerTargetMax = 0x3fff;
-constexpr size_t kOptBaseOctets = 11;
-constexpr uint16_t kOptionClientSubnet = 8;
-constexpr size_t kOptionHeaderOctets = 4;
-// What we are ready to receive ourselves: no fragments on any usual path (DNS flag day 2020).
-constexpr uint16_t kOwnUdpOctets = 1232;
 
 }  // namespace
 
@@ -24,14 +21,8 @@ ReplyWriter::ReplyWriter(const Query& query, MutableOctets buffer, size_t octets
   records_offset_ = writer_.offset();
 }
 
-size_t ReplyWriter::OptOctets() const {
-  if (!query_.edns) return 0;
-  const size_t subnet = query_.edns->client_subnet.size();
-  return kOptBaseOctets + (subnet == 0 ? 0 : kOptionHeaderOctets + subnet);
-}
-
 size_t ReplyWriter::Room() const {
-  const size_t opt = OptOctets();
+  const size_t opt = OptOctets(query_);
   return writer_.remaining() > opt ? writer_.remaining() - opt : 0;
 }
 
@@ -67,7 +58,7 @@ bool ReplyWriter::BeginRecord(RrType type, const NameParts& owner, uint32_t ttl_
 }
 
 bool ReplyWriter::EndRecord(Section section, size_t record_offset, size_t rdata_offset) {
-  if (!writer_.ok() || writer_.remaining() < OptOctets()) {
+  if (!writer_.ok() || writer_.remaining() < OptOctets(query_)) {
     writer_.Rewind(record_offset);
     return false;
   }
@@ -124,40 +115,9 @@ void ReplyWriter::Rewind(const Mark& mark) {
 
 void ReplyWriter::Reset() { Rewind({records_offset_, {}}); }
 
-void ReplyWriter::WriteOpt(Rcode rcode) {
-  const Octets subnet = query_.edns->client_subnet;
-  writer_.U8(0);  // Root owner.
-  writer_.U16(static_cast<uint16_t>(RrType::kOpt));
-  writer_.U16(kOwnUdpOctets);
-  writer_.U8(static_cast<uint8_t>(static_cast<uint16_t>(rcode) >> 4));
-  writer_.U8(0);  // Version.
-  writer_.U16(query_.edns->dnssec_ok ? 0x8000 : 0);
-  if (subnet.empty()) {
-    writer_.U16(0);
-    return;
-  }
-  writer_.U16(static_cast<uint16_t>(kOptionHeaderOctets + subnet.size()));
-  writer_.U16(kOptionClientSubnet);
-  writer_.U16(static_cast<uint16_t>(subnet.size()));
-  // Family, source prefix length, scope, address. Scope 0: the answer is good for every client
-  // (RFC 7871 section 7.2.1).
-  writer_.Append(subnet.first(3));
-  writer_.U8(0);
-  writer_.Append(subnet.subspan(4));
-}
-
 size_t ReplyWriter::Finish(Rcode rcode, uint16_t flags) {
-  if (query_.edns) WriteOpt(rcode);
-  uint8_t* header = writer_.at(0);
-  StoreU16(header, query_.id);
-  StoreU16(header + 2, static_cast<uint16_t>(kFlagQr | (uint16_t{query_.opcode} << 11) | flags |
-                                             (query_.recursion_desired ? kFlagRd : 0) |
-                                             (query_.checking_disabled ? kFlagCd : 0) |
-                                             (static_cast<uint16_t>(rcode) & 0x0f)));
-  StoreU16(header + 4, query_.question.empty() ? 0 : 1);
-  StoreU16(header + 6, counts_[0]);
-  StoreU16(header + 8, counts_[1]);
-  StoreU16(header + 10, static_cast<uint16_t>(counts_[2] + (query_.edns ? 1 : 0)));
+  WriteOpt(query_, rcode, writer_);
+  WriteHeader(query_, rcode, flags, counts_, writer_);
   return writer_.offset();
 }
 

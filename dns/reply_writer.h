@@ -79,8 +79,6 @@ class ReplyWriter {
   bool BeginRecord(RrType type, const NameParts& owner, uint32_t ttl_s);
   bool EndRecord(Section section, size_t record_offset, size_t rdata_offset);
   void WriteName(const NameParts& name, bool compress);
-  void WriteOpt(Rcode rcode);
-  size_t OptOctets() const;
 
   const Query& query_;
   ByteWriter writer_;

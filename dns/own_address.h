@@ -1,0 +1,18 @@
+// No forwarding to ourselves: a recursor that is this very server would send each question in
+// circles until it times out.
+#pragma once
+
+#include <span>
+
+#include "absl/status/status.h"
+#include "base/ip_address.h"
+
+namespace pharos::dns {
+
+// InvalidArgument if an upstream is one of the addresses we listen on. A wildcard listens on every
+// address of the machine: the loopback ones and `local_ips` (those of its interfaces).
+absl::Status RejectOwnAddresses(std::span<const SocketAddress> upstreams,
+                                std::span<const SocketAddress> listening,
+                                std::span<const IpAddress> local_ips);
+
+}  // namespace pharos::dns

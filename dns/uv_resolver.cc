@@ -1,0 +1,134 @@
+#include "dns/uv_resolver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/check.h"
+#include "base/random.h"
+
+namespace pharos::dns {
+
+UvResolver::UvResolver(uv_loop_t* loop, const ResolverOptions& options)
+    : loop_(loop),
+      started_(absl::Now()),
+      started_ns_(uv_hrtime()),
+      forwarder_(options, SecureRandom),
+      read_buffer_(kMessageOctetsMax) {
+  CHECK(uv_timer_init(loop, &timer_) == 0);
+  timer_.data = this;
+}
+
+UvResolver::~UvResolver() { CHECK(closing_ && handles_ == 0); }
+
+absl::Time UvResolver::Now() const {
+  return started_ + absl::Nanoseconds(static_cast<int64_t>(uv_hrtime() - started_ns_));
+}
+
+void UvResolver::Resolve(const UpstreamQuestion& question, absl::Time /*now*/, Done done) {
+  if (closing_) return done(UpstreamAnswer());
+  ForwarderOutput out;
+  forwarder_.Ask(question, Now(), std::move(done), out);
+  Perform(out);
+}
+
+void UvResolver::Reconfigure(const ResolverOptions& options) { forwarder_.Configure(options); }
+
+void UvResolver::OnMessage(uint64_t exchange, const SocketAddress& source, MutableOctets message) {
+  ForwarderOutput out;
+  forwarder_.OnReply(exchange, source, message, Now(), out);
+  Perform(out);
+}
+
+void UvResolver::OnError(uint64_t exchange) {
+  ForwarderOutput out;
+  forwarder_.OnFailure(exchange, Now(), out);
+  Perform(out);
+}
+
+void UvResolver::Perform(ForwarderOutput& out) {
+  size_t closed = 0;
+  for (size_t sent = 0; sent < out.sends.size(); ++sent) {
+    // A send that fails adds to the output: what it ends, and what is tried instead.
+    for (; closed < out.closes.size(); ++closed) CloseSocket(out.closes[closed]);
+    const ForwarderOutput::Send send = std::move(out.sends[sent]);
+    if (!SendTo(send)) forwarder_.OnFailure(send.exchange, Now(), out);
+  }
+  for (; closed < out.closes.size(); ++closed) CloseSocket(out.closes[closed]);
+  if (!closing_) SetTimer();
+  // Last, as whoever gets an answer may ask the next question at once.
+  for (ForwarderOutput::Delivery& delivery : out.deliveries) {
+    for (const Done& waiter : delivery.waiters) waiter(delivery.answer);
+  }
+}
+
+bool UvResolver::SendTo(const ForwarderOutput::Send& send) {
+  auto at = sockets_.find(send.exchange);
+  if (at == sockets_.end()) {
+    UpstreamSocket::Owned socket = OpenSocket(send);
+    if (socket == nullptr) return false;
+    at = sockets_.emplace(send.exchange, Entry{std::move(socket), send.transport}).first;
+  }
+  return at->second.socket->Send(send.message);
+}
+
+UpstreamSocket::Owned UvResolver::OpenSocket(const ForwarderOutput::Send& send) {
+  const bool tcp = send.transport == Transport::kTcp;
+  if (tcp && tcp_sockets_ >= kTcpSocketsMax) return nullptr;
+  ++handles_;  // Even one that fails to open goes through OnClosed.
+  UpstreamSocket::Owned socket =
+      tcp ? UpstreamSocket::OpenTcp(loop_, *this, send.exchange, send.upstream)
+          : UpstreamSocket::OpenUdp(loop_, *this, send.exchange, send.upstream);
+  if (socket != nullptr && tcp) ++tcp_sockets_;
+  return socket;
+}
+
+void UvResolver::CloseSocket(uint64_t exchange) {
+  const auto at = sockets_.find(exchange);
+  if (at == sockets_.end()) return;
+  if (at->second.transport == Transport::kTcp) --tcp_sockets_;
+  sockets_.erase(at);
+}
+
+void UvResolver::SetTimer() {
+  const absl::Time deadline = forwarder_.NextDeadline();
+  if (deadline == timer_deadline_) return;
+  timer_deadline_ = deadline;
+  if (deadline == absl::InfiniteFuture()) {
+    uv_timer_stop(&timer_);
+    return;
+  }
+  // libuv counts whole milliseconds from the start of the loop's turn; early is of no use.
+  uv_update_time(loop_);
+  const int64_t wait_ms = std::max<int64_t>(absl::ToInt64Milliseconds(deadline - Now()) + 1, 1);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* timer) { static_cast<UvResolver*>(timer->data)->OnTimer(); },
+      static_cast<uint64_t>(wait_ms), 0);
+}
+
+void UvResolver::OnTimer() {
+  timer_deadline_ = absl::InfiniteFuture();  // It has to be set anew, even for the same deadline.
+  ForwarderOutput out;
+  forwarder_.OnTime(Now(), out);
+  Perform(out);
+}
+
+void UvResolver::Close(std::function<void()> closed) {
+  CHECK(!closing_);
+  closing_ = true;
+  closed_ = std::move(closed);
+  ForwarderOutput out;
+  forwarder_.Abandon(out);
+  Perform(out);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_),
+           [](uv_handle_t* handle) { static_cast<UvResolver*>(handle->data)->OnClosed(); });
+}
+
+void UvResolver::OnClosed() {
+  if (--handles_ > 0 || !closing_) return;
+  // The callback may destroy this.
+  const std::function<void()> closed = std::move(closed_);
+  closed();
+}
+
+}  // namespace pharos::dns
