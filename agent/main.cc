@@ -9,6 +9,7 @@ namespace pharos::agent {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"agent", "Runs a Pharos agent", RunAgent},
     {"keygen", "Generates a new encryption key", RunKeygen},
     {"validate", "Validate config files/directories", RunValidate},
     {"version", "Prints the Pharos version", RunVersion},

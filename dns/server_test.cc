@@ -129,8 +129,8 @@ TEST(Server, AnswersEveryDatagramOfABurstAndIgnoresTooShortOnes) {
   for (int i = 0; i < 150; ++i) udp.Send("datagram number " + std::to_string(i));
   for (int i = 0; i < 150; ++i) EXPECT_EQ(udp.Receive(), "datagram number " + std::to_string(i));
   test.server->ForEachListener([](const UdpCounters& u, const TcpCounters&) {
-    EXPECT_EQ(u.too_short, 1u);
-    EXPECT_EQ(u.sent, 150u);
+    EXPECT_EQ(u.too_short.value(), 1u);
+    EXPECT_EQ(u.sent.value(), 150u);
   });
 }
 
@@ -231,7 +231,7 @@ TEST(Server, AtTheConnectionCapTheLongestIdleOneGoes) {
   third.SendFramed("third is here");
   EXPECT_EQ(third.ReceiveFramed(), "third is here");
   test.server->ForEachListener(
-      [](const UdpCounters&, const TcpCounters& t) { EXPECT_EQ(t.closed_at_cap, 1u); });
+      [](const UdpCounters&, const TcpCounters& t) { EXPECT_EQ(t.closed_at_cap.value(), 1u); });
 }
 
 // A client that does not read is not read from either, and what it is owed stays bounded.

@@ -16,10 +16,6 @@ constexpr int kBacklog = 1024;
 constexpr size_t kLengthOctets = 2;
 constexpr size_t kReadBufferOctets = 64 * 1024;
 
-void Add(std::atomic<uint64_t>& counter, uint64_t count) {
-  counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 // Deleted by libuv's close callback, so that callbacks under way still find it.
@@ -88,8 +84,8 @@ void TcpListener::Accept() {
   CHECK(uv_tcp_init(loop_, &connection->handle) == 0);
   connection->handle.data = connection;
   connections_[connection->id] = connection;
-  Add(counters_.accepted, 1);
-  counters_.open.store(connections_.size(), std::memory_order_relaxed);
+  counters_.accepted.Add();
+  counters_.open.Set(connections_.size());
   connection->active_at_ms = uv_now(loop_);
   if (uv_accept(reinterpret_cast<uv_stream_t*>(listening_),
                 reinterpret_cast<uv_stream_t*>(&connection->handle)) != 0) {
@@ -135,7 +131,7 @@ bool TcpListener::HandleSome(Connection& connection) {
     if (rest.size() < kLengthOctets + octets) break;
     if (!std::exchange(in_batch, true)) handler_.BeginBatch();
     used += kLengthOctets + octets;
-    Add(counters_.received, 1);
+    counters_.received.Add();
     connection.active_at_ms = uv_now(loop_);
     ReplyPath path;
     path.listener = this;
@@ -151,7 +147,7 @@ bool TcpListener::HandleSome(Connection& connection) {
     connection.output.push_back(static_cast<uint8_t>(reply));
     connection.output.insert(connection.output.end(), reply_buffer_.begin(),
                              reply_buffer_.begin() + static_cast<ptrdiff_t>(reply));
-    Add(counters_.sent, 1);
+    counters_.sent.Add();
   }
   if (in_batch) handler_.EndBatch();
   connection.input.erase(connection.input.begin(),
@@ -167,7 +163,7 @@ void TcpListener::Send(const ReplyPath& path, Octets message) {
   connection.output.push_back(static_cast<uint8_t>(message.size() >> 8));
   connection.output.push_back(static_cast<uint8_t>(message.size()));
   connection.output.insert(connection.output.end(), message.begin(), message.end());
-  Add(counters_.sent, 1);
+  counters_.sent.Add();
   connection.active_at_ms = uv_now(loop_);
   // Input that waited for room in flight goes on.
   HandleInput(connection);
@@ -261,7 +257,7 @@ void TcpListener::Close(Connection& connection) {
   if (connection.closing) return;
   connection.closing = true;
   connections_.erase(connection.id);
-  counters_.open.store(connections_.size(), std::memory_order_relaxed);
+  counters_.open.Set(connections_.size());
   uv_close(reinterpret_cast<uv_handle_t*>(&connection.handle),
            [](uv_handle_t* handle) { delete static_cast<Connection*>(handle->data); });
 }
@@ -271,7 +267,7 @@ void TcpListener::CloseLongestIdle() {
       connections_.begin(), connections_.end(),
       [](const auto& a, const auto& b) { return a.second->active_at_ms < b.second->active_at_ms; });
   if (longest == connections_.end()) return;
-  Add(counters_.closed_at_cap, 1);
+  counters_.closed_at_cap.Add();
   Close(*longest->second);
 }
 
@@ -282,7 +278,7 @@ void TcpListener::Sweep() {
     if (uv_now(loop_) - connection->active_at_ms >= timeout_ms) idle.push_back(connection);
   }
   for (Connection* connection : idle) {
-    Add(counters_.closed_idle, 1);
+    counters_.closed_idle.Add();
     Close(*connection);
   }
 }

@@ -4,7 +4,6 @@
 
 #include <uv.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/loop.h"
+#include "dns/counter.h"
 #include "dns/listener.h"
 #include "dns/socket.h"
 
@@ -31,12 +31,12 @@ struct TcpLimits {
 
 // One thread writes, any thread reads.
 struct TcpCounters {
-  std::atomic<uint64_t> accepted{0};
-  std::atomic<uint64_t> open{0};
-  std::atomic<uint64_t> closed_idle{0};
-  std::atomic<uint64_t> closed_at_cap{0};
-  std::atomic<uint64_t> received{0};
-  std::atomic<uint64_t> sent{0};
+  Counter accepted;
+  Counter open;
+  Counter closed_idle;
+  Counter closed_at_cap;
+  Counter received;
+  Counter sent;
 };
 
 class TcpListener : public Listener {

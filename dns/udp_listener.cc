@@ -15,10 +15,6 @@ namespace {
 constexpr int kReceiveBufferOctets = 4 << 20;
 constexpr size_t kArenaOctets = 4 * kUdpPayloadOctetsMax;
 
-void Add(std::atomic<uint64_t>& counter, uint64_t count) {
-  counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-}
-
 // The address a datagram was sent to, from its control data.
 bool ReadLocalAddress(const msghdr& header, IpAddress& local) {
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
@@ -121,8 +117,8 @@ int UdpListener::ReceiveBatch() {
   }
   const int count = recvmmsg(socket_.fd(), received_.data(), kBatch, MSG_DONTWAIT, nullptr);
   if (count > 0) {
-    Add(counters_.received, static_cast<uint64_t>(count));
-    Add(counters_.batches, 1);
+    counters_.received.Add(static_cast<uint64_t>(count));
+    counters_.batches.Add();
   }
   return count;
 }
@@ -141,7 +137,7 @@ void UdpListener::HandleBatch(int count) {
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     Request& request = requests_[i];
     if (received_[i].msg_len < kHeaderOctets) {
-      Add(counters_.too_short, 1);
+      counters_.too_short.Add();
       continue;
     }
     if (arena_.size() - arena_used_ < kUdpPayloadOctetsMax) Flush();
@@ -177,14 +173,14 @@ void UdpListener::Flush() {
     const int sent = sendmmsg(socket_.fd(), &replies_[at], static_cast<unsigned>(reply_count_ - at),
                               MSG_DONTWAIT);
     if (sent > 0) {
-      Add(counters_.sent, static_cast<uint64_t>(sent));
+      counters_.sent.Add(static_cast<uint64_t>(sent));
       at += static_cast<size_t>(sent);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-      Add(counters_.send_failed, reply_count_ - at);
+      counters_.send_failed.Add(reply_count_ - at);
       break;
     } else if (errno != EINTR) {
       // The first one cannot be sent (an unreachable client, say); the others may.
-      Add(counters_.send_failed, 1);
+      counters_.send_failed.Add();
       ++at;
     }
   }
@@ -206,7 +202,7 @@ void UdpListener::Send(const ReplyPath& path, Octets message) {
     header.msg_controllen = WriteLocalAddress(path.local_ip, control.octets);
   }
   const bool sent = sendmsg(socket_.fd(), &header, MSG_DONTWAIT) >= 0;
-  Add(sent ? counters_.sent : counters_.send_failed, 1);
+  (sent ? counters_.sent : counters_.send_failed).Add();
 }
 
 }  // namespace pharos::dns

@@ -6,13 +6,13 @@
 #include <uv.h>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/ip_address.h"
+#include "dns/counter.h"
 #include "dns/listener.h"
 #include "dns/socket.h"
 
@@ -20,11 +20,11 @@ namespace pharos::dns {
 
 // One thread writes, any thread reads.
 struct UdpCounters {
-  std::atomic<uint64_t> received{0};
-  std::atomic<uint64_t> too_short{0};  // Without a whole header: dropped unread.
-  std::atomic<uint64_t> sent{0};
-  std::atomic<uint64_t> send_failed{0};  // Dropped as the kernel took no more, or refused them.
-  std::atomic<uint64_t> batches{0};
+  Counter received;
+  Counter too_short;  // Without a whole header: dropped unread.
+  Counter sent;
+  Counter send_failed;  // Dropped as the kernel took no more, or refused them.
+  Counter batches;
 };
 
 class UdpListener : public Listener {

@@ -42,7 +42,8 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
                                     Arguments arguments, const Streams& streams,
                                     ParsedFlags& parsed);
 
-// The commands that need no agent, one file each.
+// One file each.
+int RunAgent(Arguments arguments, const Streams& streams);
 int RunKeygen(Arguments arguments, const Streams& streams);
 int RunValidate(Arguments arguments, const Streams& streams);
 int RunVersion(Arguments arguments, const Streams& streams);

@@ -212,7 +212,7 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
 
   std::string strategy = "sequential";
   settings.Read("dns_config.recursor_strategy", strategy);
-  if (strategy == "random") dns.recursor_strategy = RecursorStrategy::kRandom;
+  if (strategy == "random") dns.recursor_strategy = dns::RecursorStrategy::kRandom;
   if (strategy != "random" && strategy != "sequential") {
     settings.Problem("dns_config.recursor_strategy",
                      absl::StrFormat("dns_config.recursor_strategy: invalid strategy: \"%s\"; "

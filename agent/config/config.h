@@ -11,6 +11,7 @@
 #include "agent/config/definition.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "dns/upstream_list.h"
 
 namespace pharos::agent {
 
@@ -46,13 +47,11 @@ struct SoaConfig {
   uint32_t min_ttl_s = 0;
 };
 
-enum class RecursorStrategy : uint8_t { kSequential, kRandom };
-
 struct DnsConfig {
   std::string domain = "consul.";  // Lower case with the final dot, as is alt_domain.
   std::string alt_domain;          // Empty: none.
   std::vector<SocketAddress> recursors;
-  RecursorStrategy recursor_strategy = RecursorStrategy::kSequential;
+  dns::RecursorStrategy recursor_strategy = dns::RecursorStrategy::kSequential;
   absl::Duration recursor_timeout = absl::Seconds(2);  // Of one upstream.
   absl::Duration node_ttl;
   // Service name, prefix with `*`, or `*`; in the order given. The longest match counts.

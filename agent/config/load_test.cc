@@ -138,7 +138,7 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
   ASSERT_EQ(config.dns.recursors.size(), 2U);
   EXPECT_EQ(config.dns.recursors[0].ToString(), "1.1.1.1:53");
   EXPECT_EQ(config.dns.recursors[1].ToString(), "[fd00::1]:54");
-  EXPECT_EQ(config.dns.recursor_strategy, RecursorStrategy::kRandom);
+  EXPECT_EQ(config.dns.recursor_strategy, dns::RecursorStrategy::kRandom);
   EXPECT_EQ(config.dns.recursor_timeout, absl::Seconds(1));
   EXPECT_EQ(config.dns.node_ttl, absl::Seconds(2));
   EXPECT_THAT(config.dns.service_ttl,

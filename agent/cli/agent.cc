@@ -1,0 +1,170 @@
+// `pharos agent`: start, signals, orderly stop.
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "agent/agent.h"
+#include "agent/cli/agent_flags.h"
+#include "agent/cli/command.h"
+#include "agent/config/load.h"
+#include "agent/version.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace pharos::agent {
+namespace {
+
+// The signals that the main thread takes, one at a time, in Run's loop. Blocked before any other
+// thread starts, so that none is ever interrupted.
+sigset_t BlockSignals() {
+  sigset_t taken;
+  sigemptyset(&taken);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&taken, signal);
+  pthread_sigmask(SIG_BLOCK, &taken, nullptr);
+  // A client that leaves is an error of one write, not the end of the agent.
+  signal(SIGPIPE, SIG_IGN);
+  return taken;
+}
+
+int TakeSignal(const sigset_t& taken) {
+  while (true) {
+    const int signal = sigwaitinfo(&taken, nullptr);
+    if (signal > 0) return signal;
+  }
+}
+
+// From now on a second SIGINT or SIGTERM ends the process at once.
+void LetSignalsKill() {
+  sigset_t ending;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGINT);
+  sigaddset(&ending, SIGTERM);
+  pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
+}
+
+// Holds the process id in a file while it lives.
+class PidFile {
+ public:
+  static absl::StatusOr<std::unique_ptr<PidFile>> Write(const std::string& path) {
+    if (path.empty()) return std::make_unique<PidFile>("");
+    RETURN_IF_ERROR(ReplaceFile(path, absl::StrFormat("%d", getpid()), 0644));
+    return std::make_unique<PidFile>(path);
+  }
+  explicit PidFile(std::string path) : path_(std::move(path)) {}
+  PidFile(const PidFile&) = delete;
+  PidFile& operator=(const PidFile&) = delete;
+  ~PidFile() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove(path_, ignored);
+  }
+
+ private:
+  std::string path_;
+};
+
+// What listens: of the client and cluster ports only DNS does in this version.
+void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
+  std::vector<std::string> client;
+  client.reserve(config.addresses.dns.size());
+  for (const IpAddress& ip : config.addresses.dns) client.push_back(ip.ToString());
+  const std::vector<SocketAddress> dns = agent.dns_addresses();
+  out << absl::StrFormat(
+      "           Version: '%s'\n"
+      "           Node ID: '%s'\n"
+      "         Node name: '%s'\n"
+      "        Datacenter: '%s' (Segment: '%s')\n"
+      "            Server: %s (Bootstrap: %s)\n"
+      "       Client Addr: [%s] (HTTP: -1, HTTPS: -1, gRPC: -1, DNS: %d)\n"
+      "      Cluster Addr: %s (LAN: -1, WAN: -1)\n"
+      "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
+      "Auto-Encrypt-TLS: false\n\n",
+      kVersion, agent.node_id(), config.node_name, config.datacenter, config.server ? "<all>" : "",
+      config.server ? "true" : "false", config.bootstrap ? "true" : "false",
+      absl::StrJoin(client, " "), dns.empty() ? -1 : int{dns.front().port},
+      config.advertise_addr.ToString(), config.encrypt.empty() ? "false" : "true");
+}
+
+void LogNotes(const LoadedConfig& loaded) {
+  for (const std::string& warning : loaded.warnings) PHAROS_LOG(kWarn, "agent", "%s", warning);
+  if (!loaded.no_effect_keys.empty()) {
+    PHAROS_LOG(kWarn, "agent", "These keys have no effect in this version: %s",
+               absl::StrJoin(loaded.no_effect_keys, ", "));
+  }
+}
+
+// Loads what the command line names and puts it in the place of what runs; an error leaves that.
+void Reload(const ConfigRequest& request, Agent& agent) {
+  PHAROS_LOG(kInfo, "agent", "Reloading configuration...");
+  absl::StatusOr<LoadedConfig> loaded = LoadConfig(request, ReadMachine());
+  absl::Status status = loaded.status();
+  if (loaded.ok()) {
+    LogNotes(*loaded);
+    status = agent.Reload(*std::move(loaded));
+  }
+  if (status.ok()) {
+    PHAROS_LOG(kInfo, "agent", "Configuration reloaded");
+  } else {
+    PHAROS_LOG(kError, "agent", "Reload failed, the running configuration stays: %s",
+               std::string(status.message()));
+  }
+}
+
+absl::Status Run(const ParsedFlags& parsed, std::ostream& out) {
+  const sigset_t taken = BlockSignals();
+  ASSIGN_OR_RETURN(const ConfigRequest request, MakeConfigRequest(parsed));
+  ASSIGN_OR_RETURN(LoadedConfig loaded, LoadConfig(request, ReadMachine()));
+  const Config config = loaded.config;
+  const LoadedConfig notes = loaded;
+  RETURN_IF_ERROR(SetUpLog(config.log));
+  out << "==> Starting Pharos agent...\n" << std::flush;
+  ASSIGN_OR_RETURN(const std::unique_ptr<PidFile> pid_file, PidFile::Write(config.pid_file));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Agent> agent, Agent::Start(std::move(loaded)));
+  PrintBanner(config, *agent, out);
+  out << "==> Log data will now stream in as it occurs:\n\n" << std::flush;
+  LogNotes(notes);
+  agent->LogStarted();
+  out << "==> Pharos agent running!\n" << std::flush;
+
+  while (true) {
+    switch (TakeSignal(taken)) {
+      case SIGHUP:
+        Reload(request, *agent);
+        break;
+      case SIGUSR1:
+        agent->LogMetrics();
+        break;
+      default:
+        LetSignalsKill();
+        out << "==> Caught a signal to stop; stopping the agent\n" << std::flush;
+        return absl::OkStatus();
+    }
+  }
+}
+
+}  // namespace
+
+int RunAgent(Arguments arguments, const Streams& streams) {
+  ParsedFlags parsed;
+  const auto done = ReadCommandFlags(
+      "Usage: pharos agent [options]\n\n  Starts the agent and runs until it is stopped.",
+      AgentFlags(), arguments, streams, parsed);
+  if (done) return *done;
+  if (const absl::Status ended = Run(parsed, streams.out); !ended.ok()) {
+    streams.err << "==> " << std::string(ended.message()) << "\n";
+    return kExitError;
+  }
+  // As Consul: 0 is for an agent that left its cluster, and a stop is not that.
+  return kExitError;
+}
+
+}  // namespace pharos::agent

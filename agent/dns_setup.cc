@@ -1,0 +1,77 @@
+#include "agent/dns_setup.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/status_macros.h"
+
+namespace pharos::agent {
+namespace {
+
+// Whole seconds, as DNS counts them; what is more than it can count is the most it can.
+uint32_t WholeSeconds(absl::Duration duration) {
+  const int64_t seconds = absl::ToInt64Seconds(duration);
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(seconds, 0, std::numeric_limits<int32_t>::max()));
+}
+
+}  // namespace
+
+absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
+  const DnsConfig& given = config.dns;
+  dns::AnswerConfig answers;
+  answers.datacenter = config.datacenter;
+  ASSIGN_OR_RETURN(dns::Zone zone, dns::Zone::Make(given.domain, config.datacenter));
+  answers.zones.push_back(std::move(zone));
+  if (!given.alt_domain.empty()) {
+    ASSIGN_OR_RETURN(dns::Zone alternative, dns::Zone::Make(given.alt_domain, config.datacenter));
+    answers.zones.push_back(std::move(alternative));
+  }
+  answers.node_ttl_s = WholeSeconds(given.node_ttl);
+  std::vector<std::pair<std::string, uint32_t>> ttls;
+  ttls.reserve(given.service_ttl.size());
+  for (const auto& [key, ttl] : given.service_ttl) ttls.emplace_back(key, WholeSeconds(ttl));
+  answers.service_ttls = dns::ServiceTtls(ttls);
+  answers.soa = {.refresh_s = given.soa.refresh_s,
+                 .retry_s = given.soa.retry_s,
+                 .expire_s = given.soa.expire_s,
+                 .minimum_s = given.soa.min_ttl_s};
+  answers.only_passing = given.only_passing;
+  answers.enable_truncate = given.enable_truncate;
+  answers.compression = !given.disable_compression;
+  answers.node_meta_txt = given.enable_additional_node_meta_txt;
+  answers.udp_answer_limit = static_cast<uint32_t>(given.udp_answer_limit);
+  answers.a_record_limit = static_cast<uint32_t>(given.a_record_limit);
+  answers.recursion_available = !given.recursors.empty();
+  return answers;
+}
+
+dns::ServerOptions MakeServerOptions(const Config& config) {
+  dns::ServerOptions options;
+  if (config.ports.dns >= 0) {
+    for (const IpAddress& ip : config.addresses.dns) {
+      options.addresses.push_back({ip, static_cast<uint16_t>(config.ports.dns)});
+    }
+  }
+  // As many as the cores this process may use, which the affinity mask tells.
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.threads = config.dns.threads > 0 ? config.dns.threads : cores;
+  options.tcp.connections_max =
+      static_cast<size_t>(std::max(1, config.dns.tcp_connections_max / options.threads));
+  return options;
+}
+
+dns::ResolverOptions MakeResolverOptions(const Config& config, int threads) {
+  dns::ResolverOptions options;
+  options.upstreams = config.dns.recursors;
+  options.upstream_timeout = config.dns.recursor_timeout;
+  options.strategy = config.dns.recursor_strategy;
+  options.cache_octets = static_cast<size_t>(config.dns.cache_octets / threads);
+  return options;
+}
+
+}  // namespace pharos::agent

@@ -1,0 +1,21 @@
+// From the agent's configuration to that of the DNS front end.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "agent/config/config.h"
+#include "dns/answer_config.h"
+#include "dns/server.h"
+#include "dns/uv_resolver.h"
+
+namespace pharos::agent {
+
+// InvalidArgument for a domain that cannot be served.
+absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config);
+
+// No address where `ports.dns` is off.
+dns::ServerOptions MakeServerOptions(const Config& config);
+
+// For each of `threads` DNS threads, which share the process's bound on the cache.
+dns::ResolverOptions MakeResolverOptions(const Config& config, int threads);
+
+}  // namespace pharos::agent

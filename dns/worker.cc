@@ -1,0 +1,205 @@
+#include "dns/worker.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "dns/forwarded_reply.h"
+#include "dns/handler.h"
+#include "dns/reply_writer.h"
+
+namespace pharos::dns {
+namespace {
+
+const std::vector<ExternalAnswer> kNothingResolved;
+
+size_t OctetsMax(const Query& query, Transport transport) {
+  if (transport == Transport::kTcp) return kMessageOctetsMax;
+  const size_t asked = query.edns ? query.edns->udp_octets : kPlainUdpOctetsMax;
+  return std::clamp(asked, kPlainUdpOctetsMax, kUdpPayloadOctetsMax);
+}
+
+UpstreamQuestion QuestionOf(const Query& query) {
+  return {.qname = query.qname,
+          .qtype = query.qtype,
+          .qclass = query.qclass,
+          .recursion_desired = query.recursion_desired,
+          .checking_disabled = query.checking_disabled,
+          .dnssec_ok = query.edns && query.edns->dnssec_ok};
+}
+
+}  // namespace
+
+// A query whose answer is not there yet. Shared by the callbacks that each bring a part of it.
+struct Worker::Waiting {
+  std::vector<uint8_t> request;
+  Query query;  // Borrows from `request`.
+  ReplyPath path;
+  Random random;  // As it was before the first try, so that every try makes the same choices.
+  std::vector<ExternalAnswer> external;
+  size_t missing = 0;
+  int rounds = 0;
+  // While Handle is still running, where its reply goes.
+  bool at_once = true;
+  MutableOctets reply_at_once;
+  size_t reply_octets = 0;
+};
+
+Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Resolver> resolver,
+               const Clock& clock, std::shared_ptr<const AnswerConfig> config, uint64_t seed)
+    : catalog_(catalog),
+      resolver_(std::move(resolver)),
+      clock_(clock),
+      config_(std::move(config)),
+      random_(seed),
+      late_reply_(kMessageOctetsMax) {}
+
+Worker::~Worker() = default;
+
+void Worker::BeginBatch() {
+  if (batch_depth_++ == 0) guard_.emplace(catalog_);
+}
+
+void Worker::EndBatch() {
+  if (--batch_depth_ == 0) guard_.reset();
+}
+
+void Worker::Close(std::function<void()> closed) { resolver_->Close(std::move(closed)); }
+
+void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) { config_ = std::move(config); }
+
+AnswerContext Worker::MakeContext(Transport transport,
+                                  const std::vector<ExternalAnswer>& external) {
+  return {*config_, **guard_, transport, random_, scratch_, external};
+}
+
+size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply) {
+  (path.transport == Transport::kUdp ? counters_.queries_udp : counters_.queries_tcp).Add();
+  const Random random_before = random_;
+  Query query;
+  Handled handled =
+      HandleQuery(request, MakeContext(path.transport, kNothingResolved), query, reply);
+  switch (handled.outcome) {
+    case Outcome::kReply:
+      CountReply(reply.first(handled.reply_octets));
+      return handled.reply_octets;
+    case Outcome::kDrop:
+      counters_.dropped.Add();
+      return 0;
+    case Outcome::kForward:
+      return waiting_count_ < kWaitingMax ? Forward(query, path, reply)
+                                          : RefuseAtBound(query, reply);
+    case Outcome::kResolve:
+      return waiting_count_ < kWaitingMax
+                 ? Resolve(request, random_before, std::move(handled.needed), path, reply)
+                 : RefuseAtBound(query, reply);
+  }
+  return 0;
+}
+
+size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets reply) {
+  counters_.forwarded.Add();
+  auto waiting = std::make_shared<Waiting>(Waiting{
+      .request = {query.question.begin(), query.question.end()},
+      .query = query,
+      .path = path,
+      .random = Random(0),
+      .external = {},
+      .reply_at_once = reply,
+  });
+  waiting->query.question = waiting->request;
+  if (waiting->query.edns) waiting->query.edns->client_subnet = {};
+  ++waiting_count_;
+  resolver_->Resolve(
+      QuestionOf(query), clock_.Now(), [this, waiting](const UpstreamAnswer& answer) {
+        const MutableOctets target =
+            waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
+        Deliver(waiting,
+                WriteForwardedReply(waiting->query, answer,
+                                    OctetsMax(waiting->query, waiting->path.transport), target));
+      });
+  waiting->at_once = false;
+  return waiting->reply_octets;
+}
+
+size_t Worker::Resolve(Octets request, const Random& random_before,
+                       std::vector<UpstreamQuestion> needed, const ReplyPath& path,
+                       MutableOctets reply) {
+  counters_.resolved.Add();
+  auto waiting = std::make_shared<Waiting>(Waiting{
+      .request = {request.begin(), request.end()},
+      .query = {},
+      .path = path,
+      .random = random_before,
+      .external = {},
+      .reply_at_once = reply,
+  });
+  ++waiting_count_;
+  ResolveNext(waiting, std::move(needed));
+  waiting->at_once = false;
+  return waiting->reply_octets;
+}
+
+void Worker::ResolveNext(const std::shared_ptr<Waiting>& waiting,
+                         std::vector<UpstreamQuestion> needed) {
+  ++waiting->rounds;
+  // One more than is asked, so that answers which come at once do not finish the round early.
+  waiting->missing = needed.size() + 1;
+  const auto arrived = [this, waiting] {
+    if (--waiting->missing == 0) AnswerResolved(waiting);
+  };
+  for (UpstreamQuestion& question : needed) {
+    resolver_->Resolve(question, clock_.Now(),
+                       [waiting, question, arrived](const UpstreamAnswer& answer) {
+                         waiting->external.push_back({question, answer});
+                         arrived();
+                       });
+  }
+  arrived();
+}
+
+void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
+  BeginBatch();
+  // After the last round what is still missing counts as resolved to nothing.
+  const bool last = waiting->rounds >= kResolveRoundsMax;
+  Random random = waiting->random;
+  const AnswerContext context{
+      *config_, **guard_, waiting->path.transport, random, scratch_, waiting->external, !last};
+  const MutableOctets target =
+      waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
+  Handled handled = HandleQuery(waiting->request, context, waiting->query, target);
+  EndBatch();
+  if (handled.outcome == Outcome::kResolve) {
+    ResolveNext(waiting, std::move(handled.needed));
+  } else {
+    Deliver(waiting, handled.reply_octets);
+  }
+}
+
+void Worker::Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets) {
+  --waiting_count_;
+  if (waiting->at_once) {
+    CountReply(waiting->reply_at_once.first(reply_octets));
+    waiting->reply_octets = reply_octets;
+    return;
+  }
+  const Octets reply = Octets(late_reply_).first(reply_octets);
+  CountReply(reply);
+  if (!reply.empty()) waiting->path.listener->Send(waiting->path, reply);
+}
+
+size_t Worker::RefuseAtBound(const Query& query, MutableOctets reply) {
+  counters_.refused_at_bound.Add();
+  ReplyWriter writer(query, reply, OctetsMax(query, Transport::kTcp), true);
+  const size_t octets = writer.Finish(Rcode::kServFail, kFlagRa);
+  CountReply(reply.first(octets));
+  return octets;
+}
+
+void Worker::CountReply(Octets reply) {
+  if (reply.size() < kHeaderOctets) return;
+  const uint16_t rcode = LoadU16(&reply[2]) & 0x0f;
+  if (rcode < std::size(counters_.replies_by_rcode)) counters_.replies_by_rcode[rcode].Add();
+}
+
+}  // namespace pharos::dns
