@@ -33,7 +33,8 @@ UpstreamQuestion QuestionOf(const Query& query) {
 // A query whose answer is not there yet. Shared by the callbacks that each bring a part of it.
 struct Worker::Waiting {
   std::vector<uint8_t> request;
-  Query query;  // Borrows from `request`.
+  std::vector<uint8_t> client_subnet;
+  Query query;  // Borrows from `request` and `client_subnet`.
   ReplyPath path;
   Random random;  // As it was before the first try, so that every try makes the same choices.
   std::vector<ExternalAnswer> external;
@@ -101,14 +102,20 @@ size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets 
   counters_.forwarded.Add();
   auto waiting = std::make_shared<Waiting>(Waiting{
       .request = {query.question.begin(), query.question.end()},
+      .client_subnet = {},
       .query = query,
       .path = path,
       .random = Random(0),
       .external = {},
       .reply_at_once = reply,
   });
+  // The query borrows from the request, which is gone by then.
   waiting->query.question = waiting->request;
-  if (waiting->query.edns) waiting->query.edns->client_subnet = {};
+  if (query.edns) {
+    const Octets subnet = query.edns->client_subnet;
+    waiting->client_subnet.assign(subnet.begin(), subnet.end());
+    waiting->query.edns->client_subnet = waiting->client_subnet;
+  }
   ++waiting_count_;
   resolver_->Resolve(
       QuestionOf(query), clock_.Now(), [this, waiting](const UpstreamAnswer& answer) {
@@ -128,6 +135,7 @@ size_t Worker::Resolve(Octets request, const Random& random_before,
   counters_.resolved.Add();
   auto waiting = std::make_shared<Waiting>(Waiting{
       .request = {request.begin(), request.end()},
+      .client_subnet = {},
       .query = {},
       .path = path,
       .random = random_before,
