@@ -11,6 +11,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"agent", "Runs a Pharos agent", RunAgent},
     {"keygen", "Generates a new encryption key", RunKeygen},
+    {"lookup", "Asks a DNS server, as dig does", RunLookup},
     {"validate", "Validate config files/directories", RunValidate},
     {"version", "Prints the Pharos version", RunVersion},
 };

@@ -44,6 +44,7 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
 
 // One file each.
 int RunAgent(Arguments arguments, const Streams& streams);
+int RunLookup(Arguments arguments, const Streams& streams);
 int RunKeygen(Arguments arguments, const Streams& streams);
 int RunValidate(Arguments arguments, const Streams& streams);
 int RunVersion(Arguments arguments, const Streams& streams);
