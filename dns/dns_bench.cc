@@ -1,0 +1,129 @@
+// What the stages of an answer cost: reading the message, reading the name, the whole.
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "base/check.h"
+#include "dns/handler.h"
+#include "dns/name_question.h"
+#include "dns/sample.h"
+#include "registry/catalog.h"
+
+namespace pharos::dns {
+namespace {
+
+constexpr int kInstances = 3;
+
+std::vector<uint8_t> MakeRequest(const std::string& name, RrType type) {
+  std::vector<uint8_t> request(kHeaderOctets, 0);
+  request[2] = 0x01;  // RD
+  request[5] = 1;     // One question.
+  const Name qname = *Name::FromText(name);
+  request.insert(request.end(), qname.wire().begin(), qname.wire().end());
+  for (const auto value : {static_cast<uint16_t>(type), uint16_t{1}}) {
+    request.push_back(static_cast<uint8_t>(value >> 8));
+    request.push_back(static_cast<uint8_t>(value));
+  }
+  return request;
+}
+
+// A catalog of so many services, made once for each size.
+const registry::Snapshot& CatalogOf(int64_t services) {
+  static auto& catalogs = *new std::vector<std::pair<int64_t, std::unique_ptr<registry::Catalog>>>;
+  static auto& snapshots = *new std::vector<std::unique_ptr<const registry::Snapshot>>;
+  for (size_t i = 0; i < catalogs.size(); ++i) {
+    if (catalogs[i].first == services) return *snapshots[i];
+  }
+  auto catalog = std::make_unique<registry::Catalog>("dc1");
+  uint64_t index = 0;
+  constexpr int64_t kPerNode = 10;
+  for (int64_t first = 0; first < services; first += kPerNode) {
+    for (int j = 0; j < kInstances; ++j) {
+      catalog::v1::Command command;
+      catalog::v1::Register& change = *command.mutable_register_();
+      change.mutable_node()->set_name(absl::StrFormat("node-%d-%d", first, j));
+      change.mutable_node()->set_address(absl::StrFormat(
+          "10.%d.%d.%d", j + 1, first / kPerNode / 250 % 250, first / kPerNode % 250));
+      for (int64_t i = first; i < first + kPerNode; ++i) {
+        catalog::v1::Service& service = *change.add_services();
+        service.set_name(absl::StrFormat("svc-%d", i));
+        service.set_port(8080);
+      }
+      CHECK(catalog->Apply(++index, command).ok());
+    }
+  }
+  snapshots.push_back(catalog->MakeSnapshot());
+  catalogs.emplace_back(services, std::move(catalog));
+  return *snapshots.back();
+}
+
+AnswerConfig Config() {
+  AnswerConfig config;
+  config.zones.push_back(*Zone::Make("consul.", "dc1"));
+  config.datacenter = "dc1";
+  return config;
+}
+
+void BM_ParseQuery(benchmark::State& state) {
+  const std::vector<uint8_t> request = MakeRequest("svc-123.service.consul.", RrType::kA);
+  Query query;
+  for (auto _ : state) benchmark::DoNotOptimize(ParseQuery(request, query));
+}
+BENCHMARK(BM_ParseQuery);
+
+void BM_ParseNameQuestion(benchmark::State& state) {
+  const AnswerConfig config = Config();
+  const Name name = *Name::FromText("svc-123.service.consul.");
+  for (auto _ : state) {
+    NameQuestion question;
+    ParseNameQuestion(name, RrType::kA, config, question);
+    benchmark::DoNotOptimize(question.form);
+  }
+}
+BENCHMARK(BM_ParseNameQuestion);
+
+void BM_Sample(benchmark::State& state) {
+  std::vector<uint32_t> all(static_cast<size_t>(state.range(0)));
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  Random random(1);
+  AnswerScratch scratch;
+  for (auto _ : state) benchmark::DoNotOptimize(Sample(all, 3, random, scratch).data());
+}
+BENCHMARK(BM_Sample)->Arg(3)->Arg(100)->Arg(10'000);
+
+// Answers questions about names drawn at random from the whole catalog, so that the larger ones
+// show what the caches do not hold.
+void Handle(benchmark::State& state, const char* pattern, RrType type) {
+  const registry::Snapshot& snapshot = CatalogOf(state.range(0));
+  const AnswerConfig config = Config();
+  Random random(1);
+  std::vector<std::vector<uint8_t>> requests;
+  for (int i = 0; i < 100'000; ++i) {
+    const uint32_t service = random.Below(static_cast<uint32_t>(state.range(0)));
+    requests.push_back(
+        MakeRequest(std::string(pattern) + absl::StrFormat("-%d.service.consul.", service), type));
+  }
+  const std::vector<ExternalAnswer> nothing;
+  AnswerScratch scratch;
+  const AnswerContext context{config, snapshot, Transport::kUdp, random, scratch, nothing};
+  std::vector<uint8_t> reply(kMessageOctetsMax);
+  Query query;
+  size_t next = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(HandleQuery(requests[next], context, query, reply).reply_octets);
+    next = next + 1 < requests.size() ? next + 1 : 0;
+  }
+}
+void BM_HandleA(benchmark::State& state) { Handle(state, "svc", RrType::kA); }
+void BM_HandleSrv(benchmark::State& state) { Handle(state, "svc", RrType::kSrv); }
+void BM_HandleNxDomain(benchmark::State& state) { Handle(state, "none", RrType::kA); }
+BENCHMARK(BM_HandleA)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(BM_HandleSrv)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(BM_HandleNxDomain)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+
+}  // namespace
+}  // namespace pharos::dns
+
+BENCHMARK_MAIN();
