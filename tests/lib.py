@@ -17,7 +17,9 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PHAROS = pathlib.Path(os.environ.get("PHAROS", ROOT / "build" / "agent" / "pharos"))
+BUILD = pathlib.Path(os.environ.get("PHAROS_BUILD", ROOT / "build"))
+PHAROS = pathlib.Path(os.environ.get("PHAROS", BUILD / "agent" / "pharos"))
+CATALOG_SERVER = BUILD / "tests" / "conformance" / "catalog_server"
 READY_SECONDS = 10
 STOP_SECONDS = 10
 
