@@ -313,6 +313,8 @@ TEST_F(AnswerTest, SaysNoInTheRightWay) {
       {"RFC 8020: service.consul has names below", "service.consul.", RrType::kA,
        "NOERROR QR AA RD", true},
       {"RFC 8020: a datacenter", "service.dc1.consul.", RrType::kA, "NOERROR QR AA RD", true},
+      {"RFC 8020: the explicit datacenter form", "dc1.dc.consul.", RrType::kA, "NOERROR QR AA RD",
+       true},
       {"RFC 8020: above a tag with dots", "c.web.service.consul.", RrType::kA, "NOERROR QR AA RD",
        true},
       {"RFC 8020: _tcp", "_tcp.service.consul.", RrType::kA, "NOERROR QR AA RD", true},

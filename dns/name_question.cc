@@ -123,11 +123,12 @@ NameForm FormWithoutKeyword(const Labels& labels, size_t count, const AnswerConf
     }
     return NameForm::kNone;
   }
+  // Before the labels behind the first are read as a datacenter, of which `dc` would be one.
+  const bool own_dc = count == 2 && first == config.datacenter && labels.Get(1) == "dc";
+  if (own_dc) return NameForm::kEmptyNonTerminal;
   const bool below_own =
       ReadDatacenter(labels, 1, count, question) && question.datacenter == config.datacenter;
-  if (below_own && first == "_tcp") return NameForm::kEmptyNonTerminal;
-  const bool own_dc = count == 2 && first == config.datacenter && labels.Get(1) == "dc";
-  return own_dc ? NameForm::kEmptyNonTerminal : NameForm::kNone;
+  return below_own && first == "_tcp" ? NameForm::kEmptyNonTerminal : NameForm::kNone;
 }
 
 }  // namespace
