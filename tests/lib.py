@@ -196,8 +196,8 @@ class Agent:
         text = self.log_path.read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def dig(self, name, type="A", *options):
-        return dig(self.dns_port, name, type, *options)
+    def dig(self, name, type="A", *options, seconds=3):
+        return dig(self.dns_port, name, type, *options, seconds=seconds)
 
 
 class AgentTest(unittest.TestCase):
