@@ -125,6 +125,8 @@ Handled Answerer::AnswerZone() {
       return AnswerNameServer();
     case NameForm::kEmptyNonTerminal:
       return Negative(Rcode::kNoError);
+    case NameForm::kTag:
+      return Negative(snapshot_.HasTag(question_.tag) ? Rcode::kNoError : Rcode::kNxDomain);
     case NameForm::kNode:
       return AnswerNode();
     case NameForm::kService:

@@ -110,6 +110,13 @@ void ReadParts(NameForm form, const Labels& labels, size_t count, NameQuestion& 
   }
 }
 
+// `_<tag>`: what is below it, only SRV questions see.
+NameForm ReadTag(std::string_view label, NameQuestion& question) {
+  if (!label.starts_with('_')) return NameForm::kNone;
+  question.tag = label.substr(1);
+  return question.tag == "tcp" ? NameForm::kEmptyNonTerminal : NameForm::kTag;
+}
+
 // A name in the zone without a keyword: the zone's own names, and datacenters as empty
 // non-terminals.
 NameForm FormWithoutKeyword(const Labels& labels, size_t count, const AnswerConfig& config,
@@ -118,17 +125,15 @@ NameForm FormWithoutKeyword(const Labels& labels, size_t count, const AnswerConf
   const std::string_view first = labels.Get(0);
   if (count == 1) {
     if (first == "ns") return NameForm::kNameServer;
-    if (first == "_tcp" || first == "dc" || first == config.datacenter) {
-      return NameForm::kEmptyNonTerminal;
-    }
-    return NameForm::kNone;
+    if (first == "dc" || first == config.datacenter) return NameForm::kEmptyNonTerminal;
+    return ReadTag(first, question);
   }
   // Before the labels behind the first are read as a datacenter, of which `dc` would be one.
   const bool own_dc = count == 2 && first == config.datacenter && labels.Get(1) == "dc";
   if (own_dc) return NameForm::kEmptyNonTerminal;
   const bool below_own =
       ReadDatacenter(labels, 1, count, question) && question.datacenter == config.datacenter;
-  return below_own && first == "_tcp" ? NameForm::kEmptyNonTerminal : NameForm::kNone;
+  return below_own ? ReadTag(first, question) : NameForm::kNone;
 }
 
 }  // namespace

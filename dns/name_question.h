@@ -18,6 +18,7 @@ enum class NameForm : uint8_t {
   kNameServer,        // ns.<zone>, the SOA's MNAME.
   kEmptyNonTerminal,  // Nothing of its own, but names below it (RFC 8020 section 2).
   kNode,              // <node>.node[.<dc>]
+  kTag,               // _<tag>[.<dc>], above _<service>._<tag>[.<dc>]
   kService,           // [<tag>.]<service>.service[.<dc>], _<service>._<tag>[.service][.<dc>]
   kConnect,           // <service>.connect[.<dc>]
   kIngress,           // <service>.ingress[.<dc>]

@@ -59,7 +59,12 @@ const registry::Selection* SelectionFor(const registry::RecordSet& records, RrTy
 
 Handled Answerer::AnswerService() {
   const registry::ServiceEntry* entry = snapshot_.FindService(question_.name);
-  if (entry == nullptr) return Negative(Rcode::kNxDomain);
+  if (entry == nullptr) {
+    // Not a service, but perhaps `_<tag>`, above `_<service>._<tag>`.
+    const bool above = question_.tag.empty() && question_.name.starts_with('_') &&
+                       snapshot_.HasTag(question_.name.substr(1));
+    return Negative(above ? Rcode::kNoError : Rcode::kNxDomain);
+  }
   const registry::RecordSet* records =
       question_.tag.empty() ? &entry->all : entry->FindTag(question_.tag);
   if (records == nullptr) {

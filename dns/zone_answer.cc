@@ -132,7 +132,10 @@ Handled Answerer::AnswerNameServer() {
 
 Handled Answerer::AnswerNode() {
   const registry::NodeEntry* entry = snapshot_.FindNode(question_.name);
-  if (entry == nullptr) return Negative(Rcode::kNxDomain);
+  if (entry == nullptr) {
+    const bool above = snapshot_.HasNodeBelow(question_.name);
+    return Negative(above ? Rcode::kNoError : Rcode::kNxDomain);
+  }
   const registry::Node& node = *entry->node;
   const uint32_t ttl_s = config_.node_ttl_s;
   const bool addresses =

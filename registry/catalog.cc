@@ -147,12 +147,37 @@ void ReplaceByName(std::vector<Ref<const T>>& list, const T* before, const Ref<c
   list.insert(at, *after);
 }
 
+// Whether the entries hold the very same records.
+bool HoldsTheSame(const NodeEntry& a, const NodeEntry& b) {
+  return a.node == b.node && a.services == b.services && a.checks == b.checks;
+}
+
+// Adds to the count of a key; a count of 0 is not kept.
+void Count(PersistentMap<std::string, uint32_t>& counts, const std::string& key, int change) {
+  const uint32_t* old = counts.Find(key);
+  const uint32_t count = (old == nullptr ? 0 : *old) + static_cast<uint32_t>(change);
+  if (count == 0) {
+    counts.Erase(key);
+  } else {
+    counts.Set(key, count);
+  }
+}
+
+// Counts every name above the node's own.
+void CountSuffixes(PersistentMap<std::string, uint32_t>& counts, const std::string& name,
+                   int change) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    Count(counts, name.substr(dot + 1), change);
+  }
+}
+
 }  // namespace
 
 Catalog::Catalog(std::string datacenter) { head_.datacenter_ = std::move(datacenter); }
 
 absl::Status Catalog::Apply(uint64_t index, const catalog::v1::Command& command) {
   RETURN_IF_ERROR(ValidateCommand(command));
+  changed_ = false;
   if (command.change_case() == catalog::v1::Command::kBatch) {
     // All or nothing: a later command that fails takes the earlier ones back.
     const Snapshot before = head_;
@@ -168,7 +193,9 @@ absl::Status Catalog::Apply(uint64_t index, const catalog::v1::Command& command)
     RETURN_IF_ERROR(ApplyOne(index, command));
   }
   head_.index_ = index;
-  head_.changed_unix_s_ = std::max(head_.changed_unix_s_, command.time_unix_ms() / 1000);
+  if (changed_) {
+    head_.changed_unix_s_ = std::max(head_.changed_unix_s_, command.time_unix_ms() / 1000);
+  }
   return absl::OkStatus();
 }
 
@@ -238,12 +265,16 @@ void Catalog::Deregister(const catalog::v1::Deregister& change) {
 }
 
 void Catalog::Replace(const NodeEntry* before, Ref<const NodeEntry> after) {
+  if (before != nullptr && after && HoldsTheSame(*before, *after)) return;
+  changed_ = true;
   // Holds the old entry until everything that refers to it is brought up to date.
   const Ref<const NodeEntry> kept(before);
   UpdateInstances(before, after.get());
   UpdateAddress(&AddressEntry::nodes, before == nullptr ? nullptr : before->node.get(),
                 after ? &after->node : nullptr);
   const std::string key = LowerCase(after ? after->node->name : before->node->name);
+  if (before == nullptr) CountSuffixes(head_.node_suffixes_, key, 1);
+  if (!after) CountSuffixes(head_.node_suffixes_, key, -1);
   if (after) {
     head_.nodes_.Set(key, std::move(after));
   } else {
@@ -330,11 +361,24 @@ void Catalog::FinishService(const std::string& name, const InstanceChanges& chan
   }
   while (change != changes.end()) take_change();
   if (entry->instances.empty()) {
+    UpdateTags(before, nullptr);
     head_.services_.Erase(name);
     return;
   }
   FillServiceRecords(*entry);
+  UpdateTags(before, entry.get());
   head_.services_.Set(name, Ref<const ServiceEntry>(entry.release()));
+}
+
+void Catalog::UpdateTags(const ServiceEntry* before, const ServiceEntry* after) {
+  const auto count_missing = [this](const ServiceEntry* in, const ServiceEntry* from, int change) {
+    if (in == nullptr) return;
+    for (const auto& [tag, records] : in->by_tag) {
+      if (from == nullptr || from->FindTag(tag) == nullptr) Count(head_.tags_, tag, change);
+    }
+  };
+  count_missing(after, before, 1);
+  count_missing(before, after, -1);
 }
 
 std::unique_ptr<const Snapshot> Catalog::MakeSnapshot() {

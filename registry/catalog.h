@@ -48,8 +48,11 @@ class Catalog {
   void UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
                      const Ref<const T>* after);
   void FinishService(const std::string& name, const InstanceChanges& changes);
+  // Keeps the index of tags true for a service that changes (null: is not there).
+  void UpdateTags(const ServiceEntry* before, const ServiceEntry* after);
 
   Snapshot head_;
+  bool changed_ = false;  // Whether the command being applied has changed anything so far.
   // By service name in lower case. Bounded by what one batch of commands touches.
   std::map<std::string, InstanceChanges> changed_services_;
 };

@@ -26,4 +26,10 @@ const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {
   return found == nullptr ? nullptr : found->get();
 }
 
+bool Snapshot::HasNodeBelow(std::string_view lower_suffix) const {
+  return node_suffixes_.Find(lower_suffix) != nullptr;
+}
+
+bool Snapshot::HasTag(std::string_view lower_tag) const { return tags_.Find(lower_tag) != nullptr; }
+
 }  // namespace pharos::registry

@@ -76,6 +76,10 @@ class Snapshot {
   const NodeEntry* FindNode(std::string_view lower_name) const;
   const ServiceEntry* FindService(std::string_view lower_name) const;
   const AddressEntry* FindAddress(const IpAddress& address) const;
+  // Whether the name of some node ends in `.<lower_suffix>`.
+  bool HasNodeBelow(std::string_view lower_suffix) const;
+  // Whether some instance of any service, healthy or not, has the tag.
+  bool HasTag(std::string_view lower_tag) const;
 
  private:
   friend class Catalog;
@@ -85,6 +89,9 @@ class Snapshot {
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
   PersistentMap<std::string, Ref<const ServiceEntry>> services_;
   PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
+  // How many nodes have a name that ends in `.<key>`, and how many services have the tag.
+  PersistentMap<std::string, uint32_t> node_suffixes_;
+  PersistentMap<std::string, uint32_t> tags_;
 };
 
 }  // namespace pharos::registry
