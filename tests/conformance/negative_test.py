@@ -74,7 +74,7 @@ class Negative(catalog.CatalogTest):
             for start in range(len(labels) - 1 if labels[-1] == "arpa" else len(labels)):
                 ancestor = ".".join(labels[start:])
                 # What a resolver that minimises its questions asks (RFC 9156).
-                for asked in ("A", type) if start == 0 else ("A", "NS"):
+                for asked in (type,) if start == 0 else ("A", "NS"):
                     with self.subTest(name=ancestor, type=asked):
                         reply = self.dig(ancestor, asked)
                         self.assertEqual(reply.status, "NOERROR", reply)

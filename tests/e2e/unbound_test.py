@@ -104,7 +104,8 @@ class BehindUnbound:
                                  f"{reply}\n{self.unbound.log()[-4000:]}")
 
     def test_srv(self):
-        for name in "web.service.consul", "_web._tcp.service.consul", "_web._primary.consul":
+        for name in ("web.service.consul", "_web._tcp.service.consul",
+                     "_web._primary.service.consul"):
             with self.subTest(name):
                 reply = self.ask(name, "SRV")
                 self.assertEqual(reply.rdata(), ["1 1 81 0a000001.addr.dc1.consul.",
