@@ -59,11 +59,11 @@ void DecodeSection(Octets octets, size_t& offset, const Name& qname, uint32_t ag
   ByteReader count(octets, offset);
   records.resize(count.U16());
   offset = count.offset();
-  const Record* before = nullptr;
+  const Name* before = &qname;
   for (Record& record : records) {
     const uint8_t tag = octets[offset];
     if (tag == kOwnerIsQname || tag == kOwnerAsBefore) {
-      record.owner = tag == kOwnerIsQname ? qname : before->owner;
+      record.owner = tag == kOwnerIsQname ? qname : *before;
       ++offset;
     } else {
       const std::optional<size_t> past = ReadName(octets, offset, record.owner);
@@ -79,7 +79,7 @@ void DecodeSection(Octets octets, size_t& offset, const Name& qname, uint32_t ag
     record.rdata.assign(rdata.begin(), rdata.end());
     CHECK(reader.ok());
     offset = reader.offset();
-    before = &record;
+    before = &record.owner;
   }
 }
 

@@ -106,6 +106,7 @@ TEST_F(ForwardedReplyTest, FailureIsServfailWithTheQuestion) {
 TEST_F(ForwardedReplyTest, IsCutBetweenRrsets) {
   const auto addresses = [](const char* name, int count) {
     std::vector<std::string> texts;
+    texts.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i)
       texts.push_back(absl::StrFormat("%s 9 IN A 192.0.2.%d", name, i));
     return texts;
@@ -188,6 +189,7 @@ TEST_F(ForwardedReplyTest, EverySizeLimitIsKeptWithRoomForOpt) {
 TEST_F(ForwardedReplyTest, NamesBeyondThePointersReachAreWrittenOut) {
   Ask("www.example.", RrType::kNs);
   std::vector<std::string> want;
+  want.reserve(2000);
   for (int i = 0; i < 2000; ++i) {
     want.push_back(
         absl::StrFormat("n%d.www.example. 9 IN NS a%d.ns%d.example.", i, i % 7, i % 300));

@@ -27,6 +27,7 @@ std::vector<uint8_t> Write(const UpstreamQuery& query) {
 // "owner type ttl", which is what tells the records of these tests apart.
 std::vector<std::string> Names(const std::vector<Record>& records) {
   std::vector<std::string> names;
+  names.reserve(records.size());
   for (const Record& record : records) {
     names.push_back(record.owner.ToText() + " " +
                     std::to_string(static_cast<uint16_t>(record.type)) + " " +

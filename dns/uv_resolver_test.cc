@@ -219,6 +219,7 @@ TEST_F(UvResolverTest, ATruncatedReplyIsAskedForOverTcp) {
     first_->in_pieces = in_pieces;
     first_->reply = [](Octets query, bool tcp) {
       std::vector<std::string> addresses;
+      addresses.reserve(1000);
       for (int i = 0; i < 1000; ++i) {
         addresses.push_back(absl::StrFormat("www.example. 0 IN A 10.0.%d.%d", i / 250, i % 250));
       }
