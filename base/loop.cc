@@ -3,9 +3,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <latch>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "base/check.h"
 
 namespace pharos {
@@ -27,7 +27,7 @@ void Loop::Run(const std::string& name) {
 }
 
 bool Loop::Post(std::function<void()> work) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (ended_) return false;
   posted_.push_back(std::move(work));
   uv_async_send(&wake_);
@@ -35,19 +35,19 @@ bool Loop::Post(std::function<void()> work) {
 }
 
 void Loop::PostAndWait(const std::function<void()>& work) {
-  absl::Notification done;
+  std::latch done(1);
   const bool posted = Post([&] {
     work();
-    done.Notify();
+    done.count_down();
   });
-  if (posted) done.WaitForNotification();
+  if (posted) done.wait();
 }
 
 void Loop::RunPosted() {
   while (true) {
     std::vector<std::function<void()>> batch;
     {
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard lock(mutex_);
       batch.swap(posted_);
       if (batch.empty()) {
         if (!stopping_ || ended_) return;
@@ -66,7 +66,7 @@ void Loop::Stop() {
   if (!thread_.joinable()) return;
   CHECK(!IsCurrentThread());
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stopping_ = true;
     uv_async_send(&wake_);
   }

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 
-#include "absl/synchronization/notification.h"
 
 namespace pharos {
 namespace {
@@ -34,7 +34,7 @@ TEST(Loop, StopRunsWhatWasPostedAndNothingLater) {
 TEST(LoopTimer, FiresUntilItIsCancelledOrGone) {
   Loop loop("test");
   std::unique_ptr<LoopTimer> every, once, never;
-  absl::Notification done;
+  std::latch done(1);
   int ticks = 0;
   loop.Post([&] {
     every = std::make_unique<LoopTimer>(loop.uv());
@@ -45,10 +45,10 @@ TEST(LoopTimer, FiresUntilItIsCancelledOrGone) {
     every->Every(absl::Milliseconds(1), [&] {
       if (++ticks < 3) return;
       every->Cancel();
-      once->Once(absl::ZeroDuration(), [&] { done.Notify(); });
+      once->Once(absl::ZeroDuration(), [&] { done.count_down(); });
     });
   });
-  done.WaitForNotification();
+  done.wait();
   loop.PostAndWait([&] {
     every.reset();
     once.reset();

@@ -1,8 +1,8 @@
 #include "cluster/consensus.h"
 
+#include <latch>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "registry/command.h"
 
 namespace pharos::cluster {
@@ -14,7 +14,7 @@ Consensus::Consensus(std::string datacenter, const Clock& clock)
 
 Consensus::~Consensus() {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stopped_ = true;
   }
   loop_->Stop();  // Runs what was posted, so every queued proposal is still answered.
@@ -28,7 +28,7 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
   }
   absl::Status refused;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (stopped_) {
       refused = absl::UnavailableError("the agent is stopping; nothing was changed");
     } else if (queue_.size() >= kProposalsMax) {
@@ -48,20 +48,20 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
 }
 
 absl::StatusOr<uint64_t> Consensus::ProposeAndWait(catalog::v1::Command command) {
-  absl::Notification finished;
+  std::latch finished(1);
   absl::StatusOr<uint64_t> result;
   Propose(std::move(command), [&](absl::StatusOr<uint64_t> outcome) {
     result = std::move(outcome);
-    finished.Notify();
+    finished.count_down();
   });
-  finished.WaitForNotification();
+  finished.wait();
   return result;
 }
 
 void Consensus::Commit() {
   std::vector<Proposal> batch;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     batch.swap(queue_);
   }
   std::vector<absl::StatusOr<uint64_t>> outcomes;

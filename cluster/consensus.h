@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/loop.h"
 #include "cluster/state_machine.h"
@@ -52,7 +52,7 @@ class Consensus {
 
   const Clock& clock_;
   std::unique_ptr<StateMachine> state_machine_;
-  absl::Mutex mutex_;
+  std::mutex mutex_;
   std::vector<Proposal> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Loop> loop_;

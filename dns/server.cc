@@ -1,9 +1,9 @@
 #include "dns/server.h"
 
+#include <latch>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/notification.h"
 #include "base/status_macros.h"
 
 namespace pharos::dns {
@@ -73,16 +73,16 @@ absl::Status Server::StartThread(int index, const ServerOptions& options,
 
 Server::~Server() {
   for (const std::unique_ptr<Thread>& thread : threads_) {
-    absl::Notification closed;
+    std::latch closed(1);
     thread->loop->Post([&] {
       if (!thread->handler) {
-        closed.Notify();
+        closed.count_down();
         return;
       }
       // The handler first: answers that it still gives go out through the listeners.
-      thread->handler->Close([&] { closed.Notify(); });
+      thread->handler->Close([&] { closed.count_down(); });
     });
-    closed.WaitForNotification();
+    closed.wait();
     thread->loop->PostAndWait([&] {
       thread->udp.clear();
       thread->tcp.clear();

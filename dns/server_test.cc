@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "base/check.h"
 
 namespace pharos::dns {
