@@ -1,4 +1,4 @@
-"""DNS messages as octets, for what dig does not ask or does not show, and one-shot ways to send them."""
+"""DNS messages as octets, for what dig does not ask or does not show, and ways to send them."""
 import contextlib
 import socket
 import struct

@@ -79,6 +79,11 @@ class Negative(catalog.CatalogTest):
                         reply = self.dig(ancestor, asked)
                         self.assertEqual(reply.status, "NOERROR", reply)
 
+    def test_above_what_is_gone_is_nothing(self):
+        for name in ("dotted.node.consul", "gone.dotted.node.consul", "past.service.consul",
+                     "lost.past.service.consul", "_lost.service.consul", "_lost.consul"):
+            self.say_no(name, "A", "NXDOMAIN")
+
     def test_soa_of_the_zone(self):
         for reply in (self.dig("consul", "SOA"), self.dig("CONSUL", "SOA", "+tcp")):
             self.assertEqual(reply.types("answer"), ["SOA"], reply)

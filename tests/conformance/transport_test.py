@@ -1,6 +1,7 @@
 """Messages as such: UDP and TCP (RFC 1035 section 4.2, RFC 7766), EDNS (RFC 6891), sizes, and what
 is no proper query."""
 import pathlib
+import random
 import socket
 import struct
 import subprocess
@@ -59,6 +60,22 @@ class Messages(catalog.CatalogTest):
                 self.assertEqual(head.flags & ~0xF, wire.QR | wire.RD)
                 # The server is as good as before.
                 self.assertEqual(Head(ask(self.port, query("consul", "SOA"))).answers, 1)
+
+    def test_damaged_messages_are_survived(self):
+        chosen = random.Random(1)
+        whole = [query(MANY, "SRV", edns=opt(4096)), query("alpha.node.consul", "ANY"),
+                 query("1.0.0.10.in-addr.arpa", "PTR", edns=opt(options=b"\0\x08\0\x04\0\1\0\0"))]
+        with wire.udp(self.port) as asker:
+            for _ in range(5000):
+                message = bytearray(chosen.choice(whole))
+                for _ in range(chosen.randrange(1, 6)):
+                    message[chosen.randrange(len(message))] = chosen.randrange(256)
+                asker.send(message[:chosen.randrange(1, len(message) + 1)]
+                           if chosen.random() < 0.3 else message)
+        with Tcp(self.port) as tcp:
+            tcp.send(*(bytes(chosen.randbytes(chosen.randrange(0, 60))) for _ in range(100)))
+        self.assertIsNone(self.server.process.poll())
+        self.assertEqual(self.dig("alpha.node.consul").rdata(), ["10.0.0.1"])
 
     def test_other_opcodes_are_not_implemented(self):
         for opcode in (*range(1, 4), *range(5, 16)):

@@ -368,11 +368,10 @@ class Stop(unittest.TestCase):
         return int(children[0]) if children else pid
 
     def test_under_questions(self):
-        with lib.Agent(definitions={"web.hcl": WEB}) as agent, tempfile.NamedTemporaryFile("w") as f:
-            f.write("web.service.consul A\nnosuch.service.consul A\nconsul NS\n" * 10)
-            f.flush()
+        with lib.Agent(definitions={"web.hcl": WEB}) as agent:
+            agent.write("questions", "web.service.consul A\nnosuch.service.consul A\n" * 10)
             load = subprocess.Popen(["dnsperf", "-s", "127.0.0.1", "-p", str(agent.dns_port), "-d",
-                                     f.name, "-l", "60", "-q", "200"], stdout=subprocess.DEVNULL,
+                                     agent.folder / "questions", "-l", "60", "-q", "200"], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
             try:
                 wire.until("the load is there", lambda: self.received(agent) > 1000)

@@ -122,7 +122,8 @@ class Cache(ForwardingTest):
         server.add("short.example.com", "A", a("short.example.com", 7, ttl=1))
         agent.dig("short.example.com")
         server.add("short.example.com", "A", a("short.example.com", 8, ttl=1))
-        wire.until("the new answer", lambda: agent.dig("short.example.com").rdata() == ["192.0.2.8"])
+        wire.until("the new answer",
+                   lambda: agent.dig("short.example.com").rdata() == ["192.0.2.8"])
 
     def test_keeps_nxdomain_and_nodata(self):
         agent, server = self.start()

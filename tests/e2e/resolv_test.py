@@ -58,8 +58,8 @@ class HostResolver(unittest.TestCase):
         cls.addClassCleanup(cls.holder.stdout.close)
         said = cls.holder.stdout.readline()
         if said != "ready\n":
-            raise AssertionError("cannot make a network and mount namespace here, so whether a host "
-                                 f"can use the agent is NOT TESTED: {said}")
+            raise AssertionError("cannot make a network and mount namespace here, so whether a "
+                                 f"host can use the agent is NOT TESTED: {said}")
         cls.log = cls.folder / "agent.log"
         with open(cls.log, "wb") as log:
             cls.enterClassContext(process(cls.inside(
