@@ -226,6 +226,49 @@ TEST_F(CatalogTest, TheTimeOfTheLastChangeOnlyGrows) {
   EXPECT_EQ(Now().changed_unix_s(), 1'700'000'000);
 }
 
+TEST_F(CatalogTest, TheTimeOfTheLastChangeStandsStillWhileNothingChanges) {
+  const std::string register_alpha(kAlpha);
+  Apply("time_unix_ms: 1700000000000 " + register_alpha);
+  Apply("time_unix_ms: 1700000005000 " + register_alpha);
+  Apply("time_unix_ms: 1700000006000 batch { commands { " + register_alpha + " } }");
+  Apply(R"(time_unix_ms: 1700000007000 deregister { node: "nobody" })");
+  Apply(R"(time_unix_ms: 1700000008000 deregister { node: "alpha" service_id: "nothing" })");
+  EXPECT_EQ(Now().changed_unix_s(), 1'700'000'000);
+  Apply(R"(time_unix_ms: 1700000009000 deregister { node: "alpha" service_id: "web" })");
+  EXPECT_EQ(Now().changed_unix_s(), 1'700'000'009);
+}
+
+TEST_F(CatalogTest, KnowsWhatHasNodesBelow) {
+  Apply(R"(register { node { name: "A.rack.Hall" address: "10.0.0.1" } })");
+  Apply(R"(register { node { name: "b.rack.hall" address: "10.0.0.2" } })");
+  EXPECT_TRUE(Now().HasNodeBelow("rack.hall"));
+  EXPECT_TRUE(Now().HasNodeBelow("hall"));
+  EXPECT_FALSE(Now().HasNodeBelow("a.rack.hall"));
+  EXPECT_FALSE(Now().HasNodeBelow("rack"));
+  Apply(R"(register { node { name: "a.RACK.hall" address: "10.0.0.9" } })");
+  Apply(R"(deregister { node: "a.rack.hall" })");
+  EXPECT_TRUE(Now().HasNodeBelow("hall"));
+  Apply(R"(deregister { node: "b.rack.hall" })");
+  EXPECT_FALSE(Now().HasNodeBelow("rack.hall"));
+  EXPECT_FALSE(Now().HasNodeBelow("hall"));
+}
+
+TEST_F(CatalogTest, KnowsWhichTagsThereAre) {
+  Apply(kAlpha);
+  Apply(R"(register { node { name: "beta" address: "10.0.0.2" }
+                      services { name: "api" tags: "BLUE" } })");
+  EXPECT_TRUE(Now().HasTag("v1"));
+  EXPECT_TRUE(Now().HasTag("blue"));
+  EXPECT_FALSE(Now().HasTag("green"));
+  Apply(R"(register { node { name: "alpha" } skip_node_update: true
+                      services { name: "web" port: 80 tags: "green" } })");
+  EXPECT_FALSE(Now().HasTag("v1"));
+  EXPECT_TRUE(Now().HasTag("green"));
+  EXPECT_TRUE(Now().HasTag("blue")) << "the other service has it still";
+  Apply(R"(deregister { node: "beta" })");
+  EXPECT_FALSE(Now().HasTag("blue"));
+}
+
 TEST_F(CatalogTest, BadCommandsAreRefusedInWords) {
   const std::string long_text(600, 'x');
   const struct {
