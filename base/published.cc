@@ -2,13 +2,6 @@
 
 #include <urcu/urcu-memb.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define PHAROS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PHAROS_TSAN 1
-#endif
-#endif
 #ifdef PHAROS_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
@@ -24,16 +17,17 @@ struct ThreadRegistration {
 
 void EnsureRegistered() { thread_local const ThreadRegistration registration; }
 
-// TSan does not see into liburcu: these say that what a reader did before it left comes before the
-// value is freed.
-void NoteReaderLeaves([[maybe_unused]] const Cell* cell) {
+// TSan (PHAROS_TSAN is set by the build) does not see into liburcu. These say that what was done
+// before NoteRelease comes before what is done after NoteAcquire of the same address: a reader's use
+// of a value before it is freed, a request's making before its callback.
+void NoteRelease([[maybe_unused]] const void* address) {
 #ifdef PHAROS_TSAN
-  __tsan_release(const_cast<Cell*>(cell));
+  __tsan_release(const_cast<void*>(address));
 #endif
 }
-void NoteNoReaderLeft([[maybe_unused]] const Cell* cell) {
+void NoteAcquire([[maybe_unused]] const void* address) {
 #ifdef PHAROS_TSAN
-  __tsan_acquire(const_cast<Cell*>(cell));
+  __tsan_acquire(const_cast<void*>(address));
 #endif
 }
 
@@ -45,7 +39,7 @@ void ReadLock() {
 }
 
 void ReadUnlock(const Cell* cell) {
-  NoteReaderLeaves(cell);
+  NoteRelease(cell);
   urcu_memb_read_unlock();
 }
 
@@ -61,7 +55,9 @@ void Retirement::Retire(Cell* cell) {
   EnsureRegistered();
   ++pending_;
   auto* request = new Request{{}, this, cell};
+  NoteRelease(request);
   urcu_memb_call_rcu(&request->head, [](rcu_head* head) {
+    NoteAcquire(head);
     const std::unique_ptr<Request> done(reinterpret_cast<Request*>(head));
     std::atomic<Cell*>& graced = done->retirement->graced_;
     done->cell->next = graced.load(std::memory_order_relaxed);
@@ -79,7 +75,7 @@ void Retirement::Reclaim() {
     while (list != nullptr) {
       Cell* const next = list->next;
       if (list->pins.load(std::memory_order_acquire) == 0) {
-        NoteNoReaderLeft(list);
+        NoteAcquire(list);
         delete list;
         --pending_;
       } else {
