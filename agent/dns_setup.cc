@@ -25,11 +25,12 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
   const DnsConfig& given = config.dns;
   dns::AnswerConfig answers;
   answers.datacenter = config.datacenter;
-  ASSIGN_OR_RETURN(dns::Zone zone, dns::Zone::Make(given.domain, config.datacenter));
-  answers.zones.push_back(std::move(zone));
+  ASSIGN_OR_RETURN(const dns::Zone zone, dns::Zone::Make(given.domain, config.datacenter));
+  answers.zones.push_back(zone);
   if (!given.alt_domain.empty()) {
-    ASSIGN_OR_RETURN(dns::Zone alternative, dns::Zone::Make(given.alt_domain, config.datacenter));
-    answers.zones.push_back(std::move(alternative));
+    ASSIGN_OR_RETURN(const dns::Zone alternative,
+                     dns::Zone::Make(given.alt_domain, config.datacenter));
+    answers.zones.push_back(alternative);
   }
   answers.node_ttl_s = WholeSeconds(given.node_ttl);
   std::vector<std::pair<std::string, uint32_t>> ttls;

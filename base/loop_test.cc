@@ -5,7 +5,6 @@
 #include <atomic>
 #include <latch>
 
-
 namespace pharos {
 namespace {
 

@@ -18,8 +18,8 @@ struct ThreadRegistration {
 void EnsureRegistered() { thread_local const ThreadRegistration registration; }
 
 // TSan (PHAROS_TSAN is set by the build) does not see into liburcu. These say that what was done
-// before NoteRelease comes before what is done after NoteAcquire of the same address: a reader's use
-// of a value before it is freed, a request's making before its callback.
+// before NoteRelease comes before what is done after NoteAcquire of the same address: a reader's
+// use of a value before it is freed, a request's making before its callback.
 void NoteRelease([[maybe_unused]] const void* address) {
 #ifdef PHAROS_TSAN
   __tsan_release(const_cast<void*>(address));

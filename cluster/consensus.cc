@@ -35,16 +35,14 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
       refused = absl::ResourceExhaustedError(
           "too many changes are waiting; nothing was changed, try again");
     } else {
-      queue_.push_back({std::move(command), std::move(done)});
       // Whoever finds the queue empty wakes the thread; those who come before it runs join in.
-      if (queue_.size() > 1) return;
+      const bool wake = queue_.empty();
+      queue_.push_back({std::move(command), std::move(done)});
+      if (wake) loop_->Post([this] { Commit(); });
+      return;
     }
   }
-  if (!refused.ok()) {
-    done(refused);
-    return;
-  }
-  loop_->Post([this] { Commit(); });
+  done(refused);
 }
 
 absl::StatusOr<uint64_t> Consensus::ProposeAndWait(catalog::v1::Command command) {

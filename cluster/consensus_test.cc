@@ -53,6 +53,7 @@ TEST(Consensus, ManyProposersAllHearTheirOwnOutcome) {
   Consensus consensus("dc1", clock);
   std::atomic<int> failed{0};
   std::vector<std::thread> proposers;
+  proposers.reserve(4);
   for (int thread = 0; thread < 4; ++thread) {
     proposers.emplace_back([&, thread] {
       for (int i = 0; i < 100; ++i) {

@@ -74,7 +74,7 @@ std::vector<uint8_t> MakeQuery(const std::string& name, RrType type, uint16_t ed
   uint8_t* wire = nullptr;
   size_t octets = 0;
   ldns_pkt2wire(&wire, packet.get(), &octets);
-  const std::vector<uint8_t> message(wire, wire + octets);
+  std::vector<uint8_t> message(wire, wire + octets);
   free(wire);
   return message;
 }

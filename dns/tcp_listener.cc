@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr size_t kLengthOctets = 2;
-constexpr size_t kReadBufferOctets = 64 * 1024;
+constexpr size_t kReadBufferOctets = size_t{64} * 1024;
 
 }  // namespace
 

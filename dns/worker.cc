@@ -78,7 +78,7 @@ size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply
   (path.transport == Transport::kUdp ? counters_.queries_udp : counters_.queries_tcp).Add();
   const Random random_before = random_;
   Query query;
-  Handled handled =
+  const Handled handled =
       HandleQuery(request, MakeContext(path.transport, kNothingResolved), query, reply);
   switch (handled.outcome) {
     case Outcome::kReply:
@@ -92,7 +92,7 @@ size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply
                                           : RefuseAtBound(query, reply);
     case Outcome::kResolve:
       return waiting_count_ < kWaitingMax
-                 ? Resolve(request, random_before, std::move(handled.needed), path, reply)
+                 ? Resolve(request, random_before, handled.needed, path, reply)
                  : RefuseAtBound(query, reply);
   }
   return 0;
@@ -130,7 +130,7 @@ size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets 
 }
 
 size_t Worker::Resolve(Octets request, const Random& random_before,
-                       std::vector<UpstreamQuestion> needed, const ReplyPath& path,
+                       const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
                        MutableOctets reply) {
   counters_.resolved.Add();
   auto waiting = std::make_shared<Waiting>(Waiting{
@@ -143,20 +143,20 @@ size_t Worker::Resolve(Octets request, const Random& random_before,
       .reply_at_once = reply,
   });
   ++waiting_count_;
-  ResolveNext(waiting, std::move(needed));
+  ResolveNext(waiting, needed);
   waiting->at_once = false;
   return waiting->reply_octets;
 }
 
 void Worker::ResolveNext(const std::shared_ptr<Waiting>& waiting,
-                         std::vector<UpstreamQuestion> needed) {
+                         const std::vector<UpstreamQuestion>& needed) {
   ++waiting->rounds;
   // One more than is asked, so that answers which come at once do not finish the round early.
   waiting->missing = needed.size() + 1;
   const auto arrived = [this, waiting] {
     if (--waiting->missing == 0) AnswerResolved(waiting);
   };
-  for (UpstreamQuestion& question : needed) {
+  for (const UpstreamQuestion& question : needed) {
     resolver_->Resolve(question, clock_.Now(),
                        [waiting, question, arrived](const UpstreamAnswer& answer) {
                          waiting->external.push_back({question, answer});
@@ -175,10 +175,10 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
       *config_, **guard_, waiting->path.transport, random, scratch_, waiting->external, !last};
   const MutableOctets target =
       waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
-  Handled handled = HandleQuery(waiting->request, context, waiting->query, target);
+  const Handled handled = HandleQuery(waiting->request, context, waiting->query, target);
   EndBatch();
   if (handled.outcome == Outcome::kResolve) {
-    ResolveNext(waiting, std::move(handled.needed));
+    ResolveNext(waiting, handled.needed);
   } else {
     Deliver(waiting, handled.reply_octets);
   }

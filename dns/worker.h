@@ -59,9 +59,11 @@ class Worker : public ThreadHandler {
   // (its length is returned), else to the path when it comes (0).
   size_t Forward(const Query& query, const ReplyPath& path, MutableOctets reply);
   // Resolves the host names, then answers the query with them; as Forward.
-  size_t Resolve(Octets request, const Random& random_before, std::vector<UpstreamQuestion> needed,
-                 const ReplyPath& path, MutableOctets reply);
-  void ResolveNext(const std::shared_ptr<Waiting>& waiting, std::vector<UpstreamQuestion> needed);
+  size_t Resolve(Octets request, const Random& random_before,
+                 const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
+                 MutableOctets reply);
+  void ResolveNext(const std::shared_ptr<Waiting>& waiting,
+                   const std::vector<UpstreamQuestion>& needed);
   void AnswerResolved(const std::shared_ptr<Waiting>& waiting);
   void Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets);
   size_t RefuseAtBound(const Query& query, MutableOctets reply);

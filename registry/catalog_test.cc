@@ -22,7 +22,7 @@ class CatalogTest : public testing::Test {
   absl::Status TryApply(const std::string& text) {
     catalog::v1::Command command;
     CHECK(google::protobuf::TextFormat::ParseFromString(text, &command));
-    const absl::Status status = catalog_.Apply(++index_, command);
+    absl::Status status = catalog_.Apply(++index_, command);
     kept_.push_back(catalog_.MakeSnapshot());
     return status;
   }

@@ -14,7 +14,7 @@ using catalog::v1::Command;
 // Octets of names, ids and addresses; of a tag; of check output and notes.
 constexpr size_t kNameOctetsMax = 512;
 constexpr size_t kTagOctetsMax = 512;
-constexpr size_t kTextOctetsMax = 64 * 1024;
+constexpr size_t kTextOctetsMax = size_t{64} * 1024;
 constexpr int kTagsMax = 1024;
 constexpr int kMetaPairsMax = 64;
 constexpr size_t kMetaKeyOctetsMax = 128;

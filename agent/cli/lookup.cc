@@ -108,8 +108,8 @@ std::string RenderShort(const ldns_pkt* packet) {
 // One exchange with the server, on a socket connected to it, within a deadline.
 class Exchange {
  public:
-  Exchange(SocketAddress server, absl::Duration timeout)
-      : server_(std::move(server)), timeout_(timeout), deadline_(absl::Now() + timeout) {}
+  Exchange(const SocketAddress& server, absl::Duration timeout)
+      : server_(server), timeout_(timeout), deadline_(absl::Now() + timeout) {}
 
   absl::StatusOr<std::vector<uint8_t>> OverUdp(const std::vector<uint8_t>& query) {
     RETURN_IF_ERROR(Connect(SOCK_DGRAM));

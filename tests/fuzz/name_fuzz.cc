@@ -5,7 +5,6 @@
 #include "base/check.h"
 #include "dns/name.h"
 
-using pharos::AsOctets;
 using pharos::AsText;
 using pharos::Octets;
 using pharos::dns::Name;

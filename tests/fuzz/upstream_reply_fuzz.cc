@@ -10,7 +10,6 @@
 #include "dns/forwarded_reply.h"
 #include "dns/upstream_message.h"
 
-using pharos::AsText;
 using pharos::Octets;
 using namespace pharos::dns;  // NOLINT(google-build-using-namespace): the target is all of it.
 
