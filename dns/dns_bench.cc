@@ -69,14 +69,14 @@ AnswerConfig Config() {
 void BM_ParseQuery(benchmark::State& state) {
   const std::vector<uint8_t> request = MakeRequest("svc-123.service.consul.", RrType::kA);
   Query query;
-  for (auto _ : state) benchmark::DoNotOptimize(ParseQuery(request, query));
+  for ([[maybe_unused]] const auto _ : state) benchmark::DoNotOptimize(ParseQuery(request, query));
 }
 BENCHMARK(BM_ParseQuery);
 
 void BM_ParseNameQuestion(benchmark::State& state) {
   const AnswerConfig config = Config();
   const Name name = *Name::FromText("svc-123.service.consul.");
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     NameQuestion question;
     ParseNameQuestion(name, RrType::kA, config, question);
     benchmark::DoNotOptimize(question.form);
@@ -89,7 +89,8 @@ void BM_Sample(benchmark::State& state) {
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
   Random random(1);
   AnswerScratch scratch;
-  for (auto _ : state) benchmark::DoNotOptimize(Sample(all, 3, random, scratch).data());
+  for ([[maybe_unused]] const auto _ : state)
+    benchmark::DoNotOptimize(Sample(all, 3, random, scratch).data());
 }
 BENCHMARK(BM_Sample)->Arg(3)->Arg(100)->Arg(10'000);
 
@@ -111,7 +112,7 @@ void Handle(benchmark::State& state, const char* pattern, RrType type) {
   std::vector<uint8_t> reply(kMessageOctetsMax);
   Query query;
   size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     benchmark::DoNotOptimize(HandleQuery(requests[next], context, query, reply).reply_octets);
     next = next + 1 < requests.size() ? next + 1 : 0;
   }

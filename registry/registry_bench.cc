@@ -31,7 +31,7 @@ void BM_PersistentMapFind(benchmark::State& state) {
   for (int64_t i = 0; i < state.range(0); ++i) map.Set(NameOf(static_cast<uint64_t>(i)), 1);
   const std::vector<std::string> names = RandomNames(state.range(0));
   size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     benchmark::DoNotOptimize(map.Find(std::string_view(names[next])));
     next = next + 1 < names.size() ? next + 1 : 0;
   }
@@ -44,7 +44,7 @@ void BM_FlatHashMapFind(benchmark::State& state) {
   for (int64_t i = 0; i < state.range(0); ++i) map[NameOf(static_cast<uint64_t>(i))] = 1;
   const std::vector<std::string> names = RandomNames(state.range(0));
   size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     benchmark::DoNotOptimize(map.find(names[next]));
     next = next + 1 < names.size() ? next + 1 : 0;
   }
@@ -59,7 +59,7 @@ void BM_SetAndPublish(benchmark::State& state) {
   Published<Map> published(std::make_unique<const Map>(head));
   const std::vector<std::string> names = RandomNames(state.range(0));
   size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     head.Set(names[next], next);
     published.Publish(std::make_unique<const Map>(head));
     next = next + 1 < names.size() ? next + 1 : 0;
@@ -94,7 +94,7 @@ void BM_FlipOneInstance(benchmark::State& state) {
   }
   Published<Snapshot> published(catalog.MakeSnapshot());
   bool passing = false;
-  for (auto _ : state) {
+  for ([[maybe_unused]] const auto _ : state) {
     CHECK(catalog.Apply(++index, Flip(state.range(0) / 2, passing)).ok());
     published.Publish(catalog.MakeSnapshot());
     passing = !passing;
