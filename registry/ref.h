@@ -25,6 +25,9 @@ class RefCounted {
   mutable uint32_t count_ = 0;
 };
 
+// The analyzer does not follow the count from one Ref to the next, and takes the one that lives on
+// for one that looks at freed memory.
+// NOLINTBEGIN(clang-analyzer-cplusplus.NewDelete)
 template <typename T>
 class Ref {
  public:
@@ -39,9 +42,6 @@ class Ref {
     return *this;
   }
   ~Ref() {
-    // The analyzer does not follow the count from one Ref to the next, and takes the second to die
-    // for one that looks at freed memory.
-    // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete)
     if (value_ != nullptr && --value_->count_ == 0) delete value_;
   }
 
@@ -56,6 +56,7 @@ class Ref {
  private:
   T* value_ = nullptr;
 };
+// NOLINTEND(clang-analyzer-cplusplus.NewDelete)
 
 template <typename T, typename... Arguments>
 Ref<T> MakeRef(Arguments&&... arguments) {
