@@ -56,6 +56,19 @@ absl::StatusOr<uint64_t> Consensus::ProposeAndWait(catalog::v1::Command command)
   return result;
 }
 
+int Consensus::Subscribe(Observer observer) {
+  int subscription = 0;
+  loop_->PostAndWait([&] {
+    subscription = next_subscription_++;
+    observers_.emplace(subscription, std::move(observer));
+  });
+  return subscription;
+}
+
+void Consensus::Unsubscribe(int subscription) {
+  loop_->PostAndWait([&] { observers_.erase(subscription); });
+}
+
 void Consensus::Commit() {
   std::vector<Proposal> batch;
   {
@@ -72,7 +85,12 @@ void Consensus::Commit() {
       outcomes.emplace_back(applied);
     }
   }
-  state_machine_->Publish();
+  const registry::Changes& changes = state_machine_->Publish();
+  const bool changed =
+      changes.nodes || changes.services || changes.checks || !changes.service_names.empty();
+  if (changed) {
+    for (const auto& [subscription, observer] : observers_) observer(changes);
+  }
   for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(outcomes[i]));
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -38,6 +39,13 @@ class Consensus {
   // Waits for the outcome; not from the raft thread.
   absl::StatusOr<uint64_t> ProposeAndWait(catalog::v1::Command command);
 
+  // Calls `observer` on the raft thread after each publication that changed something, before those
+  // who proposed the changes are answered. From any thread; ends with Unsubscribe, after which no
+  // call runs or will.
+  using Observer = std::function<void(const registry::Changes&)>;
+  int Subscribe(Observer observer);
+  void Unsubscribe(int subscription);
+
   const Published<registry::Snapshot>& published() const { return state_machine_->published(); }
 
  private:
@@ -55,6 +63,8 @@ class Consensus {
   std::mutex mutex_;
   std::vector<Proposal> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<int, Observer> observers_;  // Of the raft thread.
+  int next_subscription_ = 0;          // Of the raft thread.
   std::unique_ptr<Loop> loop_;
 };
 

@@ -11,6 +11,9 @@ absl::Status StateMachine::Apply(const catalog::v1::Command& command) {
   return catalog_.Apply(++last_index_, command);
 }
 
-void StateMachine::Publish() { published_.Publish(catalog_.MakeSnapshot()); }
+const registry::Changes& StateMachine::Publish() {
+  published_.Publish(catalog_.MakeSnapshot());
+  return catalog_.changes();
+}
 
 }  // namespace pharos::cluster

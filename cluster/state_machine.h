@@ -23,14 +23,16 @@ class StateMachine {
   // Applies one committed command; its index is one more than the last. The error is what
   // Catalog::Apply says; the catalog is then unchanged. Not visible before Publish.
   absl::Status Apply(const catalog::v1::Command& command);
-  // Makes all that was applied visible at once, and frees what no reader can hold any more.
-  void Publish();
+  // Makes all that was applied visible at once, and frees what no reader can hold any more. Returns
+  // what that changed, good until the next call.
+  const registry::Changes& Publish();
 
   uint64_t last_index() const { return last_index_; }
 
  private:
   registry::Catalog catalog_;
-  uint64_t last_index_ = 0;
+  // The empty catalog is that of index 1: clients take 0 for no index at all.
+  uint64_t last_index_ = 1;
   Published<registry::Snapshot> published_;
 };
 

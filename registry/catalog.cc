@@ -4,6 +4,7 @@
 #include <optional>
 #include <tuple>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "registry/command.h"
@@ -46,9 +47,10 @@ bool SameContent(const Service& a, const Service& b) {
 }
 
 bool SameContent(const HealthCheck& a, const HealthCheck& b) {
-  return std::tie(a.id, a.name, a.status, a.notes, a.output, a.service_id, a.service_name,
-                  a.type) ==
-         std::tie(b.id, b.name, b.status, b.notes, b.output, b.service_id, b.service_name, b.type);
+  return std::tie(a.id, a.name, a.status, a.notes, a.output, a.service_id, a.service_name, a.type,
+                  a.interval, a.timeout, a.definition) ==
+         std::tie(b.id, b.name, b.status, b.notes, b.output, b.service_id, b.service_name, b.type,
+                  b.interval, b.timeout, b.definition);
 }
 
 // The record to keep: the one before if nothing in it changes, so that its index stands still.
@@ -124,16 +126,44 @@ void Upsert(std::vector<Ref<const T>>& list, std::unique_ptr<T> record, uint64_t
   }
 }
 
-// The worst of the node's own checks and those of the service.
-Health WorstHealth(const NodeEntry& entry, std::string_view service_id) {
-  Health worst = Health::kPassing;
-  for (const auto& check : entry.checks) {
-    const bool counts =
-        check->service_id.empty() || LowerCase(check->service_id) == LowerCase(service_id);
-    if (counts) worst = std::max(worst, check->status);
+// The checks of a node, read once for all its services.
+class NodeChecks {
+ public:
+  explicit NodeChecks(const NodeEntry* entry) {
+    if (entry == nullptr) return;
+    for (const auto& check : entry->checks) {
+      Of& of = check->service_id.empty() ? node_ : services_[LowerCase(check->service_id)];
+      of.worst = std::max(of.worst, check->status);
+      of.checks.push_back(check.get());
+    }
   }
-  return worst;
-}
+
+  // The worst of the node's own checks and those of the service.
+  Health WorstOf(const std::string& lower_service_id) const {
+    return std::max(node_.worst, OfService(lower_service_id).worst);
+  }
+  // Whether the service (and its node) has the very same checks in both.
+  static bool SameFor(const std::string& lower_service_id, const NodeChecks& a,
+                      const NodeChecks& b) {
+    return a.node_.checks == b.node_.checks &&
+           a.OfService(lower_service_id).checks == b.OfService(lower_service_id).checks;
+  }
+
+ private:
+  struct Of {
+    Health worst = Health::kPassing;
+    std::vector<const HealthCheck*> checks;
+  };
+
+  const Of& OfService(const std::string& lower_service_id) const {
+    static const Of kNone;
+    const auto found = services_.find(lower_service_id);
+    return found == services_.end() ? kNone : found->second;
+  }
+
+  Of node_;
+  absl::flat_hash_map<std::string, Of> services_;
+};
 
 // Takes `before` (null: nothing) out of a list sorted by name, and puts `after` (null: nothing) in.
 template <typename T>
@@ -181,11 +211,11 @@ absl::Status Catalog::Apply(uint64_t index, const catalog::v1::Command& command)
   if (command.change_case() == catalog::v1::Command::kBatch) {
     // All or nothing: a later command that fails takes the earlier ones back.
     const Snapshot before = head_;
-    const auto changed_before = changed_services_;
+    const Unpublished unpublished_before = unpublished_;
     for (const catalog::v1::Command& single : command.batch().commands()) {
       if (absl::Status applied = ApplyOne(index, single); !applied.ok()) {
         head_ = before;
-        changed_services_ = changed_before;
+        unpublished_ = unpublished_before;
         return applied;
       }
     }
@@ -203,7 +233,7 @@ absl::Status Catalog::ApplyOne(uint64_t index, const catalog::v1::Command& comma
   if (command.change_case() == catalog::v1::Command::kRegister) {
     return Register(index, command.register_());
   }
-  Deregister(command.deregister());
+  Deregister(index, command.deregister());
   return absl::OkStatus();
 }
 
@@ -227,6 +257,9 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
     check->output = given.output();
     check->service_id = given.service_id();
     check->type = given.type();
+    check->interval = given.interval();
+    check->timeout = given.timeout();
+    check->definition = given.definition();
     if (!given.service_id().empty()) {
       const auto service = FindById(after->services, given.service_id());
       if (!IsAt(after->services, service, given.service_id())) {
@@ -238,15 +271,15 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
     }
     Upsert(after->checks, std::move(check), index);
   }
-  Replace(before, Ref<const NodeEntry>(after.release()));
+  Replace(index, before, std::move(after));
   return absl::OkStatus();
 }
 
-void Catalog::Deregister(const catalog::v1::Deregister& change) {
+void Catalog::Deregister(uint64_t index, const catalog::v1::Deregister& change) {
   const NodeEntry* before = head_.FindNode(LowerCase(change.node()));
   if (before == nullptr) return;
   if (change.service_id().empty() && change.check_id().empty()) {
-    Replace(before, {});
+    Replace(index, before, nullptr);
     return;
   }
   auto after = std::make_unique<NodeEntry>(*before);
@@ -261,18 +294,23 @@ void Catalog::Deregister(const catalog::v1::Deregister& change) {
     const auto at = FindById(after->checks, change.check_id());
     if (IsAt(after->checks, at, change.check_id())) after->checks.erase(at);
   }
-  Replace(before, Ref<const NodeEntry>(after.release()));
+  Replace(index, before, std::move(after));
 }
 
-void Catalog::Replace(const NodeEntry* before, Ref<const NodeEntry> after) {
-  if (before != nullptr && after && HoldsTheSame(*before, *after)) return;
+void Catalog::Replace(uint64_t index, const NodeEntry* before,
+                      std::unique_ptr<NodeEntry> replacement) {
+  if (before != nullptr && replacement != nullptr && HoldsTheSame(*before, *replacement)) return;
   changed_ = true;
+  if (replacement != nullptr) replacement->modify_index = index;
+  Ref<const NodeEntry> after(replacement.release());
   // Holds the old entry until everything that refers to it is brought up to date.
   const Ref<const NodeEntry> kept(before);
-  UpdateInstances(before, after.get());
+  UpdateIndexes(index, before, after.get());
+  UpdateInstances(index, before, after.get());
   UpdateAddress(&AddressEntry::nodes, before == nullptr ? nullptr : before->node.get(),
                 after ? &after->node : nullptr);
   const std::string key = LowerCase(after ? after->node->name : before->node->name);
+  unpublished_.nodes.insert(key);
   if (before == nullptr) CountSuffixes(head_.node_suffixes_, key, 1);
   if (!after) CountSuffixes(head_.node_suffixes_, key, -1);
   if (after) {
@@ -282,12 +320,23 @@ void Catalog::Replace(const NodeEntry* before, Ref<const NodeEntry> after) {
   }
 }
 
-void Catalog::UpdateInstances(const NodeEntry* before, const NodeEntry* after) {
+void Catalog::UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after) {
+  static const NodeEntry kNone{};
+  const NodeEntry& was = before == nullptr ? kNone : *before;
+  const NodeEntry& is = after == nullptr ? kNone : *after;
+  if (was.node != is.node) head_.nodes_index_ = index;
+  if (was.services != is.services) head_.services_index_ = index;
+  if (was.checks != is.checks) head_.checks_index_ = index;
+}
+
+void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after) {
   static const std::vector<Ref<const Service>> kNone;
   const auto& old_services = before == nullptr ? kNone : before->services;
   const auto& new_services = after == nullptr ? kNone : after->services;
   const std::string node_key = LowerCase((after != nullptr ? after : before)->node->name);
   const bool same_node = before != nullptr && after != nullptr && before->node == after->node;
+
+  const NodeChecks old_checks(before), new_checks(after);
 
   auto older = old_services.begin();
   auto newer = new_services.begin();
@@ -302,17 +351,24 @@ void Catalog::UpdateInstances(const NodeEntry* before, const NodeEntry* after) {
     const Ref<const Service>* was = take_old ? &*older++ : nullptr;
     const Ref<const Service>* is = take_new ? &*newer++ : nullptr;
     const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
-    const Health health = is == nullptr ? Health::kCritical : WorstHealth(*after, (*is)->id);
-    if (was != nullptr && is != nullptr && *was == *is && same_node &&
-        health == WorstHealth(*before, (*was)->id)) {
-      continue;
+    const Health health = new_checks.WorstOf(key.second);
+    if (was != nullptr && is != nullptr && *was == *is && same_node) {
+      if (NodeChecks::SameFor(key.second, old_checks, new_checks)) continue;
+      ServiceChange& change = unpublished_.services[LowerCase((*is)->name)];
+      change.index = index;
+      // What a check says has changed, but not what it means for the instance.
+      if (health == old_checks.WorstOf(key.second)) continue;
     }
     UpdateAddress(&AddressEntry::services, was == nullptr ? nullptr : was->get(), is);
     if (was != nullptr && (is == nullptr || LowerCase((*was)->name) != LowerCase((*is)->name))) {
-      changed_services_[LowerCase((*was)->name)][key] = {};
+      ServiceChange& change = unpublished_.services[LowerCase((*was)->name)];
+      change.index = index;
+      change.instances[key] = {};
     }
     if (is != nullptr) {
-      changed_services_[LowerCase((*is)->name)][key] = MakeInstance(after->node, *is, health);
+      ServiceChange& change = unpublished_.services[LowerCase((*is)->name)];
+      change.index = index;
+      change.instances[key] = MakeInstance(after->node, *is, health);
     }
   }
 }
@@ -339,8 +395,14 @@ void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const
 }
 
 // Merges what changed into the service's instances, which stay sorted by their key.
-void Catalog::FinishService(const std::string& name, const InstanceChanges& changes) {
-  const ServiceEntry* before = head_.FindService(name);
+void Catalog::FinishService(const std::string& name, const ServiceChange& changed) {
+  const ServiceSlot* slot = head_.services_.Find(name);
+  if (slot != nullptr && changed.instances.empty()) {
+    head_.services_.Set(name, {slot->entry, changed.index});
+    return;
+  }
+  const ServiceEntry* before = slot == nullptr ? nullptr : slot->entry.get();
+  const auto& changes = changed.instances;
   auto entry = std::make_unique<ServiceEntry>();
   entry->name = name;
   auto change = changes.begin();
@@ -362,12 +424,12 @@ void Catalog::FinishService(const std::string& name, const InstanceChanges& chan
   while (change != changes.end()) take_change();
   if (entry->instances.empty()) {
     UpdateTags(before, nullptr);
-    head_.services_.Erase(name);
+    if (head_.services_.Erase(name)) head_.extinction_index_ = changed.index;
     return;
   }
   FillServiceRecords(*entry);
   UpdateTags(before, entry.get());
-  head_.services_.Set(name, Ref<const ServiceEntry>(entry.release()));
+  head_.services_.Set(name, {Ref<const ServiceEntry>(entry.release()), changed.index});
 }
 
 void Catalog::UpdateTags(const ServiceEntry* before, const ServiceEntry* after) {
@@ -382,8 +444,19 @@ void Catalog::UpdateTags(const ServiceEntry* before, const ServiceEntry* after) 
 }
 
 std::unique_ptr<const Snapshot> Catalog::MakeSnapshot() {
-  for (const auto& [name, changes] : changed_services_) FinishService(name, changes);
-  changed_services_.clear();
+  const uint64_t since = changes_.index;
+  changes_ = {.index = head_.index_,
+              .nodes = head_.nodes_index_ > since,
+              .services = head_.services_index_ > since,
+              .checks = head_.checks_index_ > since,
+              .node_names = {},
+              .service_names = {}};
+  for (const auto& [name, change] : unpublished_.services) {
+    FinishService(name, change);
+    changes_.service_names.push_back(name);
+  }
+  changes_.node_names.assign(unpublished_.nodes.begin(), unpublished_.nodes.end());
+  unpublished_ = {};
   return std::make_unique<const Snapshot>(head_);
 }
 

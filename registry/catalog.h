@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "proto/catalog.pb.h"
+#include "registry/changes.h"
 #include "registry/snapshot.h"
 
 namespace pharos::registry {
@@ -28,33 +30,44 @@ class Catalog {
   // structure is not copied. The caller publishes it and, once no reader can hold it, destroys it
   // on this thread.
   std::unique_ptr<const Snapshot> MakeSnapshot();
+  // What changed between the last two calls of MakeSnapshot.
+  const Changes& changes() const { return changes_; }
 
  private:
   // An instance by its place in a service: node name, then service id, both in lower case.
   using InstanceKey = std::pair<std::string, std::string>;
-  // What happened to a service's instances since the last snapshot; null: removed.
-  using InstanceChanges = std::map<InstanceKey, Ref<const Instance>>;
+  // What happened to a service since the last snapshot.
+  struct ServiceChange {
+    std::map<InstanceKey, Ref<const Instance>> instances;  // Null: removed.
+    uint64_t index = 0;                                    // Of its last change.
+  };
+  // What is to be seen by the next snapshot. Bounded by what one batch of commands touches.
+  struct Unpublished {
+    std::map<std::string, ServiceChange> services;  // By name in lower case.
+    std::set<std::string> nodes;                    // Names in lower case.
+  };
 
   absl::Status ApplyOne(uint64_t index, const catalog::v1::Command& command);
   absl::Status Register(uint64_t index, const catalog::v1::Register& change);
-  void Deregister(const catalog::v1::Deregister& change);
+  void Deregister(uint64_t index, const catalog::v1::Deregister& change);
 
   // Puts the entry in place of the one before (null: none) and brings all that depends on it up to
-  // date: instances of services, addresses.
-  void Replace(const NodeEntry* before, Ref<const NodeEntry> after);
-  void UpdateInstances(const NodeEntry* before, const NodeEntry* after);
+  // date: instances of services, addresses, indexes.
+  void Replace(uint64_t index, const NodeEntry* before, std::unique_ptr<NodeEntry> after);
+  void UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after);
+  void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after);
   // Keeps the index of addresses true for a node or a service that changes (null: is not there).
   template <typename T>
   void UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
                      const Ref<const T>* after);
-  void FinishService(const std::string& name, const InstanceChanges& changes);
+  void FinishService(const std::string& name, const ServiceChange& change);
   // Keeps the index of tags true for a service that changes (null: is not there).
   void UpdateTags(const ServiceEntry* before, const ServiceEntry* after);
 
   Snapshot head_;
   bool changed_ = false;  // Whether the command being applied has changed anything so far.
-  // By service name in lower case. Bounded by what one batch of commands touches.
-  std::map<std::string, InstanceChanges> changed_services_;
+  Unpublished unpublished_;
+  Changes changes_;
 };
 
 }  // namespace pharos::registry

@@ -17,8 +17,13 @@ const NodeEntry* Snapshot::FindNode(std::string_view lower_name) const {
 }
 
 const ServiceEntry* Snapshot::FindService(std::string_view lower_name) const {
-  const Ref<const ServiceEntry>* found = services_.Find(lower_name);
-  return found == nullptr ? nullptr : found->get();
+  const ServiceSlot* found = services_.Find(lower_name);
+  return found == nullptr ? nullptr : found->entry.get();
+}
+
+uint64_t Snapshot::ServiceIndex(std::string_view lower_name) const {
+  const ServiceSlot* found = services_.Find(lower_name);
+  return found == nullptr ? extinction_index_ : found->modify_index;
 }
 
 const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {

@@ -48,9 +48,16 @@ struct ServiceEntry : RefCounted {
   const RecordSet* FindTag(std::string_view tag) const;
 };
 
+// A service with the index of its last change: of an instance, of its checks, or of its node.
+struct ServiceSlot {
+  Ref<const ServiceEntry> entry;
+  uint64_t modify_index = 0;
+};
+
 // A node with all that is registered on it.
 struct NodeEntry : RefCounted {
   Ref<const Node> node;
+  uint64_t modify_index = 0;                   // Of the last change of anything in it.
   std::vector<Ref<const Service>> services;    // By id, compared in lower case.
   std::vector<Ref<const HealthCheck>> checks;  // By id.
 };
@@ -76,6 +83,25 @@ class Snapshot {
   const NodeEntry* FindNode(std::string_view lower_name) const;
   const ServiceEntry* FindService(std::string_view lower_name) const;
   const AddressEntry* FindAddress(const IpAddress& address) const;
+  // The index of the last change of a service; of one that is not there, when any was last removed.
+  uint64_t ServiceIndex(std::string_view lower_name) const;
+
+  // The index of the last change of any record of a kind.
+  uint64_t nodes_index() const { return nodes_index_; }
+  uint64_t services_index() const { return services_index_; }
+  uint64_t checks_index() const { return checks_index_; }
+  // All there are, in no order that means anything: visit(const NodeEntry&), visit(const
+  // ServiceEntry&).
+  template <typename Visit>
+  void ForEachNode(Visit visit) const {
+    nodes_.ForEach([&](const std::string&, const Ref<const NodeEntry>& entry) { visit(*entry); });
+  }
+  template <typename Visit>
+  void ForEachService(Visit visit) const {
+    services_.ForEach([&](const std::string&, const ServiceSlot& slot) { visit(*slot.entry); });
+  }
+  size_t node_count() const { return nodes_.size(); }
+  size_t service_count() const { return services_.size(); }
   // Whether the name of some node ends in `.<lower_suffix>`.
   bool HasNodeBelow(std::string_view lower_suffix) const;
   // Whether some instance of any service, healthy or not, has the tag.
@@ -84,10 +110,14 @@ class Snapshot {
  private:
   friend class Catalog;
   uint64_t index_ = 0;
+  uint64_t nodes_index_ = 0;
+  uint64_t services_index_ = 0;
+  uint64_t checks_index_ = 0;
+  uint64_t extinction_index_ = 0;  // When the last instance of some service was removed.
   int64_t changed_unix_s_ = 0;
   std::string datacenter_;
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
-  PersistentMap<std::string, Ref<const ServiceEntry>> services_;
+  PersistentMap<std::string, ServiceSlot> services_;
   PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
   // How many nodes have a name that ends in `.<key>`, and how many services have the tag.
   PersistentMap<std::string, uint32_t> node_suffixes_;

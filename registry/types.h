@@ -90,6 +90,9 @@ struct HealthCheck : RefCounted {
   std::string service_id;    // Empty: of the node.
   std::string service_name;  // Of service_id when it was registered.
   std::string type;
+  std::string interval;
+  std::string timeout;
+  std::string definition;  // A JSON object, or empty.
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };
