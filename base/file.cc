@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 
 namespace pharos {
 namespace {
@@ -30,6 +31,31 @@ absl::Status WriteAll(int file, std::string_view content, const std::string& pat
     if (put < 0) return ErrnoStatus("write", path, errno);
     content.remove_prefix(static_cast<size_t>(put));
   }
+  return absl::OkStatus();
+}
+
+// Writes beside the file and renames.
+absl::Status Replace(const std::string& path, std::string_view content, int mode, bool sync) {
+  const std::string beside = path + ".tmp";
+  const int file = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (file < 0) return ErrnoStatus("write", beside, errno);
+  absl::Status written = WriteAll(file, content, beside);
+  if (sync && written.ok() && fsync(file) != 0) written = ErrnoStatus("fsync", beside, errno);
+  if (close(file) != 0 && written.ok()) written = ErrnoStatus("close", beside, errno);
+  if (written.ok() && rename(beside.c_str(), path.c_str()) != 0) {
+    written = ErrnoStatus("rename to", path, errno);
+  }
+  if (!written.ok()) unlink(beside.c_str());
+  return written;
+}
+
+// Makes what names the file durable.
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int directory = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (directory < 0) return ErrnoStatus("open", folder, errno);
+  absl::Cleanup close_directory = [directory] { close(directory); };
+  if (fsync(directory) != 0) return ErrnoStatus("fsync", folder, errno);
   return absl::OkStatus();
 }
 
@@ -60,25 +86,17 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t octets_max)
 }
 
 absl::Status ReplaceFile(const std::string& path, std::string_view content, int mode) {
-  const std::string beside = path + ".tmp";
-  const int file = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (file < 0) return ErrnoStatus("write", beside, errno);
-  absl::Status written = WriteAll(file, content, beside);
-  if (written.ok() && fsync(file) != 0) written = ErrnoStatus("fsync", beside, errno);
-  if (close(file) != 0 && written.ok()) written = ErrnoStatus("close", beside, errno);
-  if (written.ok() && rename(beside.c_str(), path.c_str()) != 0) {
-    written = ErrnoStatus("rename to", path, errno);
-  }
-  if (!written.ok()) {
-    unlink(beside.c_str());
-    return written;
-  }
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const int directory = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
-  if (directory < 0) return ErrnoStatus("open", folder, errno);
-  absl::Cleanup close_directory = [directory] { close(directory); };
-  if (fsync(directory) != 0) return ErrnoStatus("fsync", folder, errno);
-  return absl::OkStatus();
+  RETURN_IF_ERROR(Replace(path, content, mode, true));
+  return SyncDirectoryOf(path);
+}
+
+absl::Status ReplaceFileLoosely(const std::string& path, std::string_view content) {
+  return Replace(path, content, 0600, false);
+}
+
+absl::Status RemoveFile(const std::string& path) {
+  if (unlink(path.c_str()) == 0) return SyncDirectoryOf(path);
+  return errno == ENOENT ? absl::OkStatus() : ErrnoStatus("remove", path, errno);
 }
 
 absl::Status CreateDirectories(const std::string& path) {

@@ -5,10 +5,17 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 namespace pharos {
 namespace {
@@ -74,6 +81,36 @@ std::string JsonEscape(std::string_view text) {
   return clean;
 }
 
+struct Listening {
+  int id;
+  LogLevel level;
+  LogListener listener;
+};
+
+constexpr int kNoListener = 1000;
+
+std::mutex listeners_mutex;
+std::vector<Listening> listeners ABSL_GUARDED_BY(listeners_mutex);
+int last_listener ABSL_GUARDED_BY(listeners_mutex) = 0;
+// The lowest level that a listener wants, for those who log: nothing is ordered by it.
+std::atomic<int> listeners_level{kNoListener};
+
+void SetListenersLevel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(listeners_mutex) {
+  int lowest = kNoListener;
+  for (const Listening& one : listeners) lowest = std::min(lowest, static_cast<int>(one.level));
+  listeners_level = lowest;
+}
+
+void TellListeners(LogLevel level, std::string_view component, std::string_view message) {
+  const std::string line = absl::StrFormat(
+      "%s %s%s: %s", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()),
+      LevelWord(level), component, EscapeControls(message));
+  const std::lock_guard lock(listeners_mutex);
+  for (const Listening& one : listeners) {
+    if (level >= one.level) one.listener(line);
+  }
+}
+
 }  // namespace
 
 std::optional<LogLevel> ParseLogLevel(std::string_view text) {
@@ -114,10 +151,27 @@ absl::Status SetUpLog(const LogOptions& options) {
 void SetLogLevel(LogLevel level) { spdlog::default_logger_raw()->set_level(ToSpdlog(level)); }
 
 bool LogEnabled(LogLevel level) {
-  return spdlog::default_logger_raw()->should_log(ToSpdlog(level));
+  return static_cast<int>(level) >= listeners_level.load(std::memory_order_relaxed) ||
+         spdlog::default_logger_raw()->should_log(ToSpdlog(level));
+}
+
+int AddLogListener(LogLevel level, LogListener listener) {
+  const std::lock_guard lock(listeners_mutex);
+  listeners.push_back({++last_listener, level, std::move(listener)});
+  SetListenersLevel();
+  return last_listener;
+}
+
+void RemoveLogListener(int id) {
+  const std::lock_guard lock(listeners_mutex);
+  std::erase_if(listeners, [id](const Listening& one) { return one.id == id; });
+  SetListenersLevel();
 }
 
 void WriteLog(LogLevel level, std::string_view component, std::string_view message) {
+  if (static_cast<int>(level) >= listeners_level.load(std::memory_order_relaxed)) {
+    TellListeners(level, component, message);
+  }
   if (json_lines) {
     const std::string_view word = LevelWord(level);
     const std::string name = absl::AsciiStrToLower(std::string(word.substr(1, word.find(']') - 1)));

@@ -2,6 +2,7 @@
 // or a file. spdlog stands behind it and is seen nowhere else. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ bool LogEnabled(LogLevel level);
 // Writes one line; `component` is e.g. "agent.dns". Control characters in the message are written
 // as escapes, so that a name from the network cannot forge a line.
 void WriteLog(LogLevel level, std::string_view component, std::string_view message);
+
+// Calls `listener` with each line of `level` and above, without its end, whatever the log's own
+// level; on the thread that logs, which it must not keep waiting nor make log. Returns what Remove
+// takes.
+using LogListener = std::function<void(std::string_view line)>;
+int AddLogListener(LogLevel level, LogListener listener);
+// No call of the listener runs or will run any more.
+void RemoveLogListener(int id);
 
 // PHAROS_LOG(kInfo, "agent.dns", "started: address=%s", address);
 #define PHAROS_LOG(level, component, ...)                                                       \

@@ -12,9 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/loop.h"
+#include "base/socket.h"
 #include "dns/counter.h"
 #include "dns/listener.h"
-#include "dns/socket.h"
 
 namespace pharos::dns {
 

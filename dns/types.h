@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/socket.h"
+
 namespace pharos::dns {
 
 // Any 16-bit value may occur; only those we name are listed.
@@ -36,8 +38,6 @@ enum class Rcode : uint16_t {
   kRefused = 5,
   kBadVers = 16,  // RFC 6891 section 6.1.3: needs an OPT record for its upper bits.
 };
-
-enum class Transport : uint8_t { kUdp, kTcp };
 
 // Bits of the header's second 16-bit word (RFC 1035 section 4.1.1, RFC 4035 section 3).
 inline constexpr uint16_t kFlagQr = 0x8000;

@@ -12,9 +12,9 @@
 
 #include "absl/status/statusor.h"
 #include "base/ip_address.h"
+#include "base/socket.h"
 #include "dns/counter.h"
 #include "dns/listener.h"
-#include "dns/socket.h"
 
 namespace pharos::dns {
 

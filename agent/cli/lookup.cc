@@ -17,8 +17,8 @@
 #include "base/go_duration.h"
 #include "base/ip_address.h"
 #include "base/random.h"
+#include "base/socket.h"
 #include "base/status_macros.h"
-#include "dns/socket.h"
 #include "dns/types.h"
 
 // Last, as it redefines bool, true and false.
@@ -148,7 +148,7 @@ class Exchange {
   }
 
   absl::Status Connect(int type) {
-    socket_ = dns::Socket(socket(server_.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
+    socket_ = Socket(socket(server_.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
     sockaddr_storage storage;
     const socklen_t size = server_.ToSockaddr(storage);
     const timeval patience = absl::ToTimeval(timeout_);  // Bounds connect(2) as well.
@@ -190,7 +190,7 @@ class Exchange {
   SocketAddress server_;
   absl::Duration timeout_;
   absl::Time deadline_;
-  dns::Socket socket_;
+  Socket socket_;
 };
 
 // Asks and prints; whether the answer is NOERROR.

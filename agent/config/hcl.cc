@@ -8,8 +8,8 @@
 #include "agent/config/hcl_scanner.h"
 #include "agent/config/map_builder.h"
 #include "agent/config/template_hint.h"
-#include "agent/config/utf8.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace pharos::agent {
 namespace {

@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     made->datacenter = "dc1";
     return made;
   }();
-  pharos::dns::Handle({data, size}, pharos::dns::Transport::kUdp, config, snapshot);
-  pharos::dns::Handle({data, size}, pharos::dns::Transport::kTcp, config, snapshot);
+  pharos::dns::Handle({data, size}, pharos::Transport::kUdp, config, snapshot);
+  pharos::dns::Handle({data, size}, pharos::Transport::kTcp, config, snapshot);
   return 0;
 }

@@ -11,6 +11,7 @@
 #include "dns/upstream_message.h"
 
 using pharos::Octets;
+using pharos::Transport;
 using namespace pharos::dns;  // NOLINT(google-build-using-namespace): the target is all of it.
 
 namespace {

@@ -1,14 +1,16 @@
-// Sockets as the DNS front end needs them.
+// Listening sockets, of which several threads may share one address.
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/ip_address.h"
-#include "dns/types.h"
 
-namespace pharos::dns {
+namespace pharos {
+
+enum class Transport : uint8_t { kUdp, kTcp };
 
 // A file descriptor that closes itself.
 class Socket {
@@ -41,4 +43,4 @@ SocketAddress BoundAddress(const Socket& socket);
 // has the address already.
 absl::Status CheckAddressIsFree(Transport transport, const SocketAddress& address);
 
-}  // namespace pharos::dns
+}  // namespace pharos

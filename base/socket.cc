@@ -1,4 +1,4 @@
-#include "dns/socket.h"
+#include "base/socket.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 
-namespace pharos::dns {
+namespace pharos {
 namespace {
 
 absl::Status ListenError(Transport transport, const SocketAddress& address, int error) {
@@ -65,4 +65,4 @@ absl::Status CheckAddressIsFree(Transport transport, const SocketAddress& addres
   return absl::OkStatus();
 }
 
-}  // namespace pharos::dns
+}  // namespace pharos

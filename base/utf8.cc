@@ -1,8 +1,8 @@
-#include "agent/config/utf8.h"
+#include "base/utf8.h"
 
 #include <cstdint>
 
-namespace pharos::agent {
+namespace pharos {
 namespace {
 
 // The octets of the character that starts with `first`, 0 if none does.
@@ -26,19 +26,26 @@ bool SecondFits(uint8_t first, uint8_t second) {
 
 }  // namespace
 
+size_t Utf8Length(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto first = static_cast<uint8_t>(text[0]);
+  const size_t length = SequenceLength(first);
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((static_cast<uint8_t>(text[i]) & 0xc0) != 0x80) return 0;
+  }
+  if (length > 1 && !SecondFits(first, static_cast<uint8_t>(text[1]))) return 0;
+  return length;
+}
+
 size_t FindInvalidUtf8(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
-    const auto first = static_cast<uint8_t>(text[at]);
-    const size_t length = SequenceLength(first);
-    if (length == 0 || text.size() - at < length) return at;
-    for (size_t i = 1; i < length; ++i) {
-      if ((static_cast<uint8_t>(text[at + i]) & 0xc0) != 0x80) return at;
-    }
-    if (length > 1 && !SecondFits(first, static_cast<uint8_t>(text[at + 1]))) return at;
+    const size_t length = Utf8Length(text.substr(at));
+    if (length == 0) break;
     at += length;
   }
   return at;
 }
 
-}  // namespace pharos::agent
+}  // namespace pharos
