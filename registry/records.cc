@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kLabelOctetsMax = 63;
 constexpr size_t kNameOctetsMax = 255;
 constexpr size_t kCharacterStringMax = 255;  // RFC 1035 section 3.3.
+constexpr std::string_view kSegmentKey = "consul-network-segment";
 constexpr std::string_view kPlainTextPrefix = "rfc1035-";
 
 enum class ForType : uint8_t { kA, kAaaa, kAny };
@@ -205,6 +206,8 @@ std::string HostNameWire(std::string_view text) {
 std::string MetaTxt(const StringPairs& meta) {
   std::string all;
   for (const auto& [key, value] : meta) {
+    // For clients of the HTTP API alone; in DNS it would be one more record that says nothing.
+    if (key == kSegmentKey) continue;
     std::string text;
     if (LowerCase(key).starts_with(kPlainTextPrefix)) {
       text = value;
