@@ -58,6 +58,10 @@ const std::string& Body::gzipped() const {
   return gzipped_;
 }
 
+Response EmptyResponse(int status) {
+  return {.status = status, .content_type = {}, .headers = {}, .body = nullptr};
+}
+
 Response TextResponse(int status, std::string text) {
   return {.status = status,
           .content_type = "text/plain; charset=utf-8",

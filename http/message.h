@@ -21,9 +21,10 @@ using TextPairs = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   Method method = Method::kGet;
-  std::string path;  // The target up to `?`, as sent: not percent-decoded.
-  TextPairs
-      query;  // What follows `?`, split at `&` and the first `=`, decoded once (`+` is a blank).
+  std::string method_name;  // As sent; for messages.
+  std::string path;         // The target up to `?`, as sent: not percent-decoded.
+  // What follows `?`, split at `&` and the first `=`, decoded once (`+` is a blank).
+  TextPairs query;
   TextPairs headers;  // Names in lower case, values without blanks around them.
   std::string body;   // Decoded from chunks.
   std::string peer;   // `IP:PORT` of the client; empty for one on a Unix socket.
@@ -56,6 +57,8 @@ struct Response {
   std::shared_ptr<const Body> body;  // Shared: many responses may have one. Null: empty.
 };
 
+// A response without a body.
+Response EmptyResponse(int status);
 // A response of plain text, which errors are.
 Response TextResponse(int status, std::string text);
 Response JsonResponse(std::string json);

@@ -13,6 +13,7 @@
 #include "base/ip_address.h"
 #include "base/loop.h"
 #include "http/exchange.h"
+#include "http/tls.h"
 
 namespace pharos::http {
 
@@ -21,13 +22,6 @@ struct Listen {
   SocketAddress address;  // Port 0: the kernel picks.
   std::string unix_path;
   bool tls = false;
-};
-
-struct TlsOptions {
-  std::string cert_file, key_file;    // PEM.
-  std::string ca_file, ca_path;       // Who may sign clients' certificates.
-  bool verify_clients = false;        // A client without a good certificate is refused.
-  std::string min_version = "tls12";  // tls10, tls11, tls12, tls13, or TLSv1_0 ... TLSv1_3.
 };
 
 struct UnixSocketOptions {

@@ -1,0 +1,71 @@
+// The HTTP API of one thread: its routes, and the requests that wait on it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/json_writer.h"
+#include "base/loop.h"
+#include "base/loop_mailbox.h"
+#include "base/random.h"
+#include "cluster/consensus.h"
+#include "http/cache_marks.h"
+#include "http/read_options.h"
+#include "http/router.h"
+#include "http/watchers.h"
+#include "proto/catalog.pb.h"
+
+namespace pharos::http {
+
+// What every thread's API shares; all of it outlives them.
+struct ApiContext {
+  cluster::Consensus& consensus;
+  const Clock& clock;
+  ReadDefaults defaults;
+  RouterOptions router;
+  CacheMarks& cache_marks;
+  std::string server_address;  // `IP:PORT` of the leading server; empty: there is none.
+};
+
+class Api : public ThreadHandler {
+ public:
+  // Has the routes of the catalog, health and status; others add theirs to router().
+  Api(Loop& loop, const ApiContext& context);
+  ~Api() override;
+
+  void Handle(std::shared_ptr<Exchange> exchange) override { router_.Route(exchange); }
+
+  Router& router() { return router_; }
+  Watchers& watchers() { return watchers_; }
+  const ApiContext& context() const { return context_; }
+  // For work that other threads have for this one; closed when the API ends.
+  const std::shared_ptr<LoopMailbox>& mailbox() const { return mailbox_; }
+
+  // A writer in the style that the request (or the agent) wants.
+  JsonWriter MakeJson(const Request& request) const;
+  // Proposes the command, and answers when it is done: `true`, or the error.
+  void Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command);
+  Random& random() { return random_; }
+
+  // Adds a route for reads of the catalog: `make` says what one request reads, by its options and
+  // its argument.
+  using MakeReading = std::function<absl::StatusOr<Reading>(
+      const Request& request, const ReadOptions& options, const std::string& argument)>;
+  void AddRead(const std::string& path, MakeReading make);
+
+ private:
+  ApiContext context_;
+  std::shared_ptr<LoopMailbox> mailbox_;
+  Random random_;
+  Router router_;
+  Watchers watchers_;
+};
+
+// The routes of each group, one file each.
+void AddStatusRoutes(Api& api);
+void AddCatalogRoutes(Api& api);
+void AddHealthRoutes(Api& api);
+
+}  // namespace pharos::http

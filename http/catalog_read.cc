@@ -1,0 +1,72 @@
+#include "http/catalog_read.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "base/check.h"
+#include "registry/records.h"
+
+namespace pharos::http {
+namespace {
+
+constexpr size_t kUuidOctets = 36;
+
+}  // namespace
+
+bool HasMeta(const registry::Node& node, const TextPairs& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&node](const auto& pair) {
+    return std::binary_search(node.meta.begin(), node.meta.end(), pair);
+  });
+}
+
+bool HasTags(const registry::Service& service, const std::vector<std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&service](const std::string& tag) {
+    return std::any_of(service.tags.begin(), service.tags.end(),
+                       [&tag](const std::string& has) { return absl::EqualsIgnoreCase(has, tag); });
+  });
+}
+
+std::vector<const registry::NodeEntry*> NodesWith(const registry::Snapshot& snapshot,
+                                                  const TextPairs& meta) {
+  std::vector<const registry::NodeEntry*> nodes;
+  snapshot.ForEachNode([&](const registry::NodeEntry& entry) {
+    if (HasMeta(*entry.node, meta)) nodes.push_back(&entry);
+  });
+  std::sort(nodes.begin(), nodes.end(), [](const auto* a, const auto* b) {
+    return registry::LessIgnoringCase(a->node->name, b->node->name);
+  });
+  return nodes;
+}
+
+std::vector<const registry::Instance*> InstancesWith(const registry::Snapshot& snapshot,
+                                                     const std::string& lower_service,
+                                                     const ReadOptions& options) {
+  std::vector<const registry::Instance*> instances;
+  const registry::ServiceEntry* service = snapshot.FindService(lower_service);
+  if (service == nullptr) return instances;
+  for (const auto& instance : service->instances) {
+    if (HasMeta(*instance->node, options.node_meta) && HasTags(*instance->service, options.tags)) {
+      instances.push_back(instance.get());
+    }
+  }
+  return instances;
+}
+
+const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node) {
+  const registry::NodeEntry* entry = snapshot.FindNode(registry::LowerCase(node.name));
+  CHECK(entry != nullptr);  // An instance's node is in the same snapshot.
+  return *entry;
+}
+
+const registry::NodeEntry* FindNodeByNameOrId(const registry::Snapshot& snapshot,
+                                              const std::string& name_or_id) {
+  const std::string lower = registry::LowerCase(name_or_id);
+  const registry::NodeEntry* found = snapshot.FindNode(lower);
+  if (found != nullptr || lower.size() != kUuidOctets) return found;
+  snapshot.ForEachNode([&](const registry::NodeEntry& entry) {
+    if (absl::EqualsIgnoreCase(entry.node->id, lower)) found = &entry;
+  });
+  return found;
+}
+
+}  // namespace pharos::http

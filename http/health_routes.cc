@@ -1,0 +1,208 @@
+// /v1/health: instances with their checks.
+
+#include <algorithm>
+#include <string>
+
+#include "base/status_macros.h"
+#include "http/api.h"
+#include "http/catalog_read.h"
+#include "http/filter/record_schemas.h"
+#include "http/read_filter.h"
+#include "http/shapes.h"
+#include "registry/records.h"
+
+namespace pharos::http {
+namespace {
+
+using registry::HealthCheck;
+using registry::Instance;
+using registry::NodeEntry;
+using registry::Snapshot;
+
+// The tags of a check's service; of a check of a node, and of a service that is gone, none.
+const std::vector<std::string>& TagsOf(const NodeEntry& node, const HealthCheck& check) {
+  static const std::vector<std::string> kNone;
+  if (check.service_id.empty()) return kNone;
+  const std::string wanted = registry::LowerCase(check.service_id);
+  const auto found = std::lower_bound(
+      node.services.begin(), node.services.end(), wanted,
+      [](const registry::Ref<const registry::Service>& service, const std::string& id) {
+        return registry::LessIgnoringCase(service->id, id);
+      });
+  const bool there = found != node.services.end() && registry::LowerCase((*found)->id) == wanted;
+  return there ? (*found)->tags : kNone;
+}
+
+// Writes those checks of a node that `takes` says and the filter lets through.
+template <typename Takes>
+void WriteChecksOf(const NodeEntry& node, const ReadFilter<CheckView>& filter, Takes takes,
+                   JsonWriter& json) {
+  for (const auto& check : node.checks) {
+    if (!takes(*check)) continue;
+    const std::vector<std::string>& tags = TagsOf(node, *check);
+    if (!Fits(filter, CheckView{check.get(), node.node->name, tags})) continue;
+    WriteCheck(*check, node.node->name, tags, json);
+  }
+}
+
+absl::StatusOr<Reading> ReadNodeChecks(const Request&, const ReadOptions& options,
+                                       const std::string& name) {
+  if (name.empty()) return absl::InvalidArgumentError("Missing node name");
+  ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCheckSchema));
+  const std::string lower_name = registry::LowerCase(name);
+  return Reading{.topics = {NodeTopic(lower_name)},
+                 .index =
+                     [lower_name](const Snapshot& snapshot) {
+                       const NodeEntry* node = snapshot.FindNode(lower_name);
+                       return node == nullptr ? snapshot.nodes_index() : node->modify_index;
+                     },
+                 .write =
+                     [filter, lower_name](const Snapshot& snapshot, JsonWriter& json) {
+                       json.BeginArray();
+                       if (const NodeEntry* node = snapshot.FindNode(lower_name)) {
+                         WriteChecksOf(
+                             *node, filter, [](const HealthCheck&) { return true; }, json);
+                       }
+                       json.EndArray();
+                       return absl::OkStatus();
+                     }};
+}
+
+absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& options,
+                                          const std::string& name) {
+  if (name.empty()) return absl::InvalidArgumentError("Missing service name");
+  ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCheckSchema));
+  const std::string lower_name = registry::LowerCase(name);
+  return Reading{
+      .topics = {ServiceTopic(lower_name)},
+      .index = [lower_name](const Snapshot& snapshot) { return snapshot.ServiceIndex(lower_name); },
+      .write =
+          [filter, lower_name, options](const Snapshot& snapshot, JsonWriter& json) {
+            json.BeginArray();
+            for (const Instance* instance : InstancesWith(snapshot, lower_name, options)) {
+              const NodeEntry& node = EntryOf(snapshot, *instance->node);
+              for (const HealthCheck* check : ChecksOf(node, *instance->service)) {
+                if (check->service_id.empty()) continue;
+                const CheckView view{check, node.node->name, instance->service->tags};
+                if (!Fits(filter, view)) continue;
+                WriteCheck(*check, node.node->name, instance->service->tags, json);
+              }
+            }
+            json.EndArray();
+            return absl::OkStatus();
+          }};
+}
+
+// The checks of an instance as filters see them. `checks` and the views borrow from the snapshot.
+std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
+                               const Instance& instance) {
+  static const std::vector<std::string> kNone;
+  std::vector<CheckView> views;
+  views.reserve(checks.size());
+  for (const HealthCheck* check : checks) {
+    views.push_back(
+        {check, instance.node->name, check->service_id.empty() ? kNone : instance.service->tags});
+  }
+  return views;
+}
+
+struct InstanceQuery {
+  ReadFilter<HealthServiceView> filter;
+  std::string lower_name;
+  ReadOptions options;
+  bool only_passing;
+};
+
+void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random& random,
+                    JsonWriter& json) {
+  std::vector<const Instance*> instances = InstancesWith(snapshot, query.lower_name, query.options);
+  // At random, so that clients who take the first do not all take the same.
+  for (size_t i = instances.size(); i > 1; --i) {
+    std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);
+  }
+  json.BeginArray();
+  for (const Instance* instance : instances) {
+    if (query.only_passing && instance->health != registry::Health::kPassing) continue;
+    const NodeEntry& node = EntryOf(snapshot, *instance->node);
+    if (query.filter != nullptr) {
+      const std::vector<CheckView> checks = ViewsOf(ChecksOf(node, *instance->service), *instance);
+      const HealthServiceView view{instance->node.get(), instance->service.get(), checks};
+      if (!query.filter->Matches(view)) continue;
+    }
+    WriteHealthEntry(node, *instance->service, json);
+  }
+  json.EndArray();
+}
+
+Api::MakeReading ReadInstances(Api& api) {
+  return [&api](const Request& request, const ReadOptions& options,
+                const std::string& name) -> absl::StatusOr<Reading> {
+    if (name.empty()) return absl::InvalidArgumentError("Missing service name");
+    const std::string_view passing = request.Parameter("passing").value_or("false");
+    const std::optional<bool> only_passing = passing.empty() ? true : ParseBool(passing);
+    if (!only_passing) return absl::InvalidArgumentError("Invalid value for ?passing");
+    ASSIGN_OR_RETURN(auto filter, ParseReadFilter(options.filter, kHealthServiceSchema));
+    const auto query = std::make_shared<const InstanceQuery>(
+        InstanceQuery{std::move(filter), registry::LowerCase(name), options, *only_passing});
+    return Reading{
+        .topics = {ServiceTopic(query->lower_name)},
+        .index =
+            [query](const Snapshot& snapshot) { return snapshot.ServiceIndex(query->lower_name); },
+        .write =
+            [query, &api](const Snapshot& snapshot, JsonWriter& json) {
+              WriteInstances(*query, snapshot, api.random(), json);
+              return absl::OkStatus();
+            }};
+  };
+}
+
+absl::StatusOr<Reading> ReadState(const Request&, const ReadOptions& options,
+                                  const std::string& state) {
+  if (state.empty()) return absl::InvalidArgumentError("Missing check state");
+  ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCheckSchema));
+  return Reading{
+      .topics = {ChecksTopic(), NodesTopic()},
+      .index =
+          [](const Snapshot& snapshot) {
+            return std::max(snapshot.checks_index(), snapshot.nodes_index());
+          },
+      .write =
+          [filter, state, meta = options.node_meta](const Snapshot& snapshot, JsonWriter& json) {
+            json.BeginArray();
+            for (const NodeEntry* node : NodesWith(snapshot, meta)) {
+              WriteChecksOf(
+                  *node, filter,
+                  [&state](const HealthCheck& check) {
+                    return state == "any" || HealthName(check.status) == state;
+                  },
+                  json);
+            }
+            json.EndArray();
+            return absl::OkStatus();
+          }};
+}
+
+// Services of a mesh, which this is not.
+absl::StatusOr<Reading> ReadNothing(const Request&, const ReadOptions&, const std::string&) {
+  return Reading{.topics = {},
+                 .index = [](const Snapshot&) { return uint64_t{1}; },
+                 .write =
+                     [](const Snapshot&, JsonWriter& json) {
+                       json.BeginArray();
+                       json.EndArray();
+                       return absl::OkStatus();
+                     }};
+}
+
+}  // namespace
+
+void AddHealthRoutes(Api& api) {
+  api.AddRead("/v1/health/node/", ReadNodeChecks);
+  api.AddRead("/v1/health/checks/", ReadServiceChecks);
+  api.AddRead("/v1/health/service/", ReadInstances(api));
+  api.AddRead("/v1/health/state/", ReadState);
+  api.AddRead("/v1/health/connect/", ReadNothing);
+  api.AddRead("/v1/health/ingress/", ReadNothing);
+}
+
+}  // namespace pharos::http
