@@ -1,12 +1,15 @@
 #include "agent/agent.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "agent/dns_setup.h"
+#include "agent/http_setup.h"
 #include "agent/node_id.h"
-#include "agent/registration.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/status_macros.h"
@@ -30,6 +33,14 @@ std::vector<IpAddress> LocalAddresses() {
   return addresses;
 }
 
+// Where other servers would find this one; empty for an agent that is none.
+std::string ServerAddress(const Config& config) {
+  if (!config.server || config.ports.server <= 0) return {};
+  const SocketAddress address{.ip = config.advertise_addr,
+                              .port = static_cast<uint16_t>(config.ports.server)};
+  return address.ToString();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(LoadedConfig loaded) {
@@ -43,12 +54,15 @@ absl::Status Agent::StartParts() {
   const Config& config = loaded_.config;
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
   consensus_ = std::make_unique<cluster::Consensus>(config.datacenter, clock_);
-  RETURN_IF_ERROR(RegisterThisNode(config));
-  return StartDns();
+  ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
+  RETURN_IF_ERROR(StartDns());
+  return StartHttp();
 }
 
 Agent::~Agent() {
+  http_.reset();
   dns_.reset();
+  local_.reset();
   consensus_.reset();
 }
 
@@ -70,13 +84,53 @@ absl::Status Agent::StartDns() {
   return absl::OkStatus();
 }
 
-absl::Status Agent::RegisterThisNode(const Config& config) {
-  std::vector<std::string> checks_not_run;
-  catalog::v1::Register wanted = MakeRegistration(config, node_id_, checks_not_run);
-  RETURN_IF_ERROR(consensus_->ProposeAndWait(MakeUpdate(registered_, wanted)).status());
-  registered_ = std::move(wanted);
-  checks_not_run_ = std::move(checks_not_run);
+absl::Status Agent::StartHttp() {
+  const Config& config = loaded_.config;
+  const http::ServerOptions options = MakeHttpOptions(config);
+  if (options.listen.empty()) return absl::OkStatus();
+  api_ = std::make_unique<AgentApi>(
+      AgentApi{.local = *local_,
+               .config = config,
+               .node_id = node_id_,
+               .reload = [this](auto done) { RequestReload(std::move(done)); },
+               .leave = [this] { RequestLeave(); }});
+  const http::ApiContext context{.consensus = *consensus_,
+                                 .clock = clock_,
+                                 .defaults = MakeReadDefaults(config),
+                                 .router = MakeRouterOptions(config),
+                                 .cache_marks = cache_marks_,
+                                 .server_address = ServerAddress(config)};
+  ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
+                     auto api = std::make_unique<http::Api>(loop, context);
+                     AddLocalRoutes(*api, *api_);
+                     AddRegistrationRoutes(*api, *api_);
+                     AddAgentRoutes(*api, *api_);
+                     AddMonitorRoute(*api);
+                     return api;
+                   }));
   return absl::OkStatus();
+}
+
+void Agent::RequestReload(std::function<void(absl::Status)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    reloads_.push_back(std::move(done));
+  }
+  kill(getpid(), SIGHUP);
+}
+
+void Agent::AnswerReloads(const absl::Status& status) {
+  std::vector<std::function<void(absl::Status)>> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting.swap(reloads_);
+  }
+  for (const auto& done : waiting) done(status);
+}
+
+void Agent::RequestLeave() {
+  left_ = true;
+  kill(getpid(), SIGTERM);
 }
 
 void Agent::LogStarted() const {
@@ -86,18 +140,12 @@ void Agent::LogStarted() const {
                  network);
     }
   }
-  LogRegistered();
-}
-
-void Agent::LogRegistered() const {
-  PHAROS_LOG(kInfo, "agent", "Synced node info");
-  for (const catalog::v1::Service& service : registered_.services()) {
-    PHAROS_LOG(kInfo, "agent", "Synced service: service=%s", service.id());
+  for (const http::Listen& listen : http_addresses()) {
+    PHAROS_LOG(kInfo, "agent", "Starting server: address=%s network=%s protocol=%s",
+               listen.unix_path.empty() ? listen.address.ToString() : listen.unix_path,
+               listen.unix_path.empty() ? "tcp" : "unix", listen.tls ? "https" : "http");
   }
-  if (checks_not_run_.empty()) return;
-  PHAROS_LOG(kWarn, "agent",
-             "This version does not run checks; these have no status and do not count: %s",
-             absl::StrJoin(checks_not_run_, ", "));
+  PHAROS_LOG(kInfo, "agent", "Synced node info");
 }
 
 absl::Status Agent::Reload(LoadedConfig loaded) {
@@ -108,6 +156,9 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   next.checks = loaded.config.checks;
   next.node_meta = loaded.config.node_meta;
   next.log.level = loaded.config.log.level;
+  next.checks_config.discard_output = loaded.config.checks_config.discard_output;
+  next.http.connections_per_client_max = loaded.config.http.connections_per_client_max;
+  next.tls = loaded.config.tls;
   const std::string domain = next.dns.domain, alt_domain = next.dns.alt_domain;
   const int threads = next.dns.threads;
   next.dns = loaded.config.dns;
@@ -120,16 +171,21 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   const dns::ResolverOptions resolver_options = MakeResolverOptions(next, options.threads);
   RETURN_IF_ERROR(
       dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
-  RETURN_IF_ERROR(RegisterThisNode(next));
+  RETURN_IF_ERROR(local_->Reload(next));
 
   SetLogLevel(next.log.level);
-  LogRegistered();
   if (dns_ != nullptr) {
     const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
     dns_->ForEachThread([&](dns::ThreadHandler& handler, int) {
       static_cast<dns::Worker&>(handler).SetConfig(shared);
       ResolverOf(handler).Reconfigure(resolver_options);
     });
+  }
+  if (http_ != nullptr) {
+    http_->SetConnectionsPerClientMax(next.http.connections_per_client_max);
+    if (const http::ServerOptions http = MakeHttpOptions(next); !http.tls.cert_file.empty()) {
+      RETURN_IF_ERROR(http_->ReloadTls(http.tls));
+    }
   }
   if (!need_restart.empty()) {
     PHAROS_LOG(kWarn, "agent", "Changes of these keys wait for a restart: %s",
@@ -138,6 +194,10 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   loaded.config = std::move(next);
   loaded_ = std::move(loaded);
   return absl::OkStatus();
+}
+
+std::vector<http::Listen> Agent::http_addresses() const {
+  return http_ == nullptr ? std::vector<http::Listen>() : http_->addresses();
 }
 
 std::vector<SocketAddress> Agent::dns_addresses() const {

@@ -1,19 +1,26 @@
 // The agent: its parts, put together as code. Start reading here for how they meet.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agent/api/agent_api.h"
 #include "agent/config/config.h"
 #include "agent/config/load.h"
+#include "agent/local/local_agent.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "cluster/consensus.h"
 #include "dns/server.h"
-#include "proto/catalog.pb.h"
+#include "http/api.h"
+#include "http/server.h"
 
 namespace pharos::agent {
 
@@ -30,6 +37,15 @@ class Agent {
   // for the operator) leaves everything as it was.
   absl::Status Reload(LoadedConfig loaded);
 
+  // From any thread: a reload is asked for by SIGHUP to this process, and `done` told of the next
+  // one.
+  void RequestReload(std::function<void(absl::Status)> done);
+  // Tells who asked for it how a reload went.
+  void AnswerReloads(const absl::Status& status);
+  // From any thread: asks for the end by SIGTERM to this process, as one that leaves its cluster.
+  void RequestLeave();
+  bool left() const { return left_; }
+
   // Says in the log what was started.
   void LogStarted() const;
   // One line of the log for each thing that is counted.
@@ -40,21 +56,27 @@ class Agent {
   const std::string& node_id() const { return node_id_; }
   // Where DNS is answered.
   std::vector<SocketAddress> dns_addresses() const;
+  // Where HTTP and HTTPS are.
+  std::vector<http::Listen> http_addresses() const;
 
  private:
   Agent() = default;
   absl::Status StartParts();
   absl::Status StartDns();
-  absl::Status RegisterThisNode(const Config& config);
-  void LogRegistered() const;
+  absl::Status StartHttp();
 
   LoadedConfig loaded_;
   std::string node_id_;
   RealClock clock_;
   std::unique_ptr<cluster::Consensus> consensus_;
-  catalog::v1::Register registered_;
-  std::vector<std::string> checks_not_run_;
+  std::unique_ptr<LocalAgent> local_;
+  std::unique_ptr<AgentApi> api_;
   std::unique_ptr<dns::Server> dns_;
+  std::atomic<bool> left_ = false;
+  std::mutex mutex_;
+  std::vector<std::function<void(absl::Status)>> reloads_ ABSL_GUARDED_BY(mutex_);
+  http::CacheMarks cache_marks_;
+  std::unique_ptr<http::Server> http_;
 };
 
 }  // namespace pharos::agent

@@ -1,23 +1,32 @@
-// What this node puts into the catalog: itself, and the services and checks of its configuration.
+// What this node puts into the catalog: itself, and what is registered at its agent.
 #pragma once
 
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "agent/config/config.h"
+#include "agent/local/state.h"
 #include "proto/catalog.pb.h"
+#include "registry/snapshot.h"
 
 namespace pharos::agent {
 
-// The whole registration of this node. Servers also register the service `consul`, which the zone's
-// name servers are taken from. A check is registered when its definition says a status: without one
-// it would have to be run first, so it does not count; the ids of those go to `checks_not_run`.
-catalog::v1::Register MakeRegistration(const Config& config, const std::string& node_id,
-                                       std::vector<std::string>& checks_not_run);
+// The check that says whether the cluster reaches the node; never ours to take away.
+inline constexpr const char* kSerfHealth = "serfHealth";
 
-// One command that turns what was registered into what is to be, seen by readers at once: what is
-// gone is removed, the rest registered anew.
-catalog::v1::Command MakeUpdate(const catalog::v1::Register& before,
-                                const catalog::v1::Register& after);
+// The node with all that is not registered by anybody else: as a server, the service `consul`,
+// which the zone's name servers are taken from; and that its agent is alive.
+catalog::v1::Register MakeNodeRegistration(const Config& config, const std::string& node_id);
+
+catalog::v1::Service MakeServiceRecord(const ServiceDefinition& definition);
+catalog::v1::HealthCheck MakeCheckRecord(const LocalCheck& check);
+
+// `node`, and everything of the state.
+catalog::v1::Register MakeRegistration(const catalog::v1::Register& node, const LocalState& state);
+
+// One command that makes the catalog's entry of this node (null: there is none) what is wanted:
+// what differs is registered anew, what is not wanted removed. nullopt when nothing differs.
+std::optional<catalog::v1::Command> MakeSync(const registry::NodeEntry* entry,
+                                             const catalog::v1::Register& wanted);
 
 }  // namespace pharos::agent

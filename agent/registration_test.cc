@@ -31,50 +31,59 @@ ServiceDefinition Web(const std::string& id) {
   return service;
 }
 
-CheckDefinition Check(const std::string& id, const std::string& status) {
-  CheckDefinition check;
-  check.id = id;
-  check.name = id;
+LocalCheck Check(const std::string& id, const std::string& service_id, registry::Health status) {
+  LocalCheck check;
+  check.definition.id = id;
+  check.definition.name = id;
+  check.definition.service_id = service_id;
   check.status = status;
+  check.type = "ttl";
   return check;
 }
 
-catalog::v1::Register Registration(const Config& config) {
-  std::vector<std::string> checks_not_run;
-  return MakeRegistration(config, "id-1", checks_not_run);
+LocalState StateOf(const std::vector<std::string>& services,
+                   const std::vector<LocalCheck>& checks) {
+  LocalState state;
+  for (const std::string& id : services) state.services[id].definition = Web(id);
+  for (const LocalCheck& check : checks) state.checks[check.definition.id] = check;
+  return state;
 }
 
-TEST(MakeRegistration, DescribesTheNode) {
+TEST(MakeNodeRegistration, DescribesTheNode) {
   Config config = Alpha();
   config.datacenter = "dc2";
   config.tagged_addresses = {{"lan", "10.0.0.5"}, {"wan", "203.0.113.5"}};
   config.node_meta = {{"rack", "r1"}};
-  const catalog::v1::Register change = Registration(config);
+  const catalog::v1::Register change = MakeNodeRegistration(config, "id-1");
   EXPECT_EQ(change.node().name(), "alpha");
   EXPECT_EQ(change.node().id(), "id-1");
   EXPECT_EQ(change.node().address(), "10.0.0.5");
   EXPECT_EQ(change.node().datacenter(), "dc2");
   EXPECT_THAT(change.node().tagged_addresses(),
               UnorderedElementsAre(Pair("lan", "10.0.0.5"), Pair("wan", "203.0.113.5")));
-  EXPECT_THAT(change.node().meta(), UnorderedElementsAre(Pair("rack", "r1")));
+  EXPECT_THAT(change.node().meta(),
+              UnorderedElementsAre(Pair("rack", "r1"), Pair("consul-network-segment", "")));
   EXPECT_THAT(change.services(), IsEmpty()) << "a client has none of its own";
+  ASSERT_EQ(change.checks_size(), 1);
+  EXPECT_EQ(change.checks(0).id(), "serfHealth");
+  EXPECT_EQ(change.checks(0).status(), catalog::v1::HEALTH_STATUS_PASSING);
 }
 
-TEST(MakeRegistration, ServersAreInstancesOfConsul) {
+TEST(MakeNodeRegistration, ServersAreInstancesOfConsul) {
   Config config = Alpha();
   config.server = true;
   config.ports.server = 8300;
-  const catalog::v1::Register change = Registration(config);
+  const catalog::v1::Register change = MakeNodeRegistration(config, "id-1");
   ASSERT_EQ(change.services_size(), 1);
   EXPECT_EQ(change.services(0).id(), "consul");
   EXPECT_EQ(change.services(0).name(), "consul");
   EXPECT_EQ(change.services(0).port(), 8300U);
 
   config.ports.server = -1;
-  EXPECT_EQ(Registration(config).services(0).port(), 0U) << "the port is off";
+  EXPECT_EQ(MakeNodeRegistration(config, "id-1").services(0).port(), 0U) << "the port is off";
 }
 
-TEST(MakeRegistration, DescribesEachService) {
+TEST(MakeServiceRecord, HasEverythingOfTheDefinition) {
   ServiceDefinition web = Web("web-1");
   web.tags = {"v1", "blue"};
   web.address = "10.0.0.7";
@@ -84,11 +93,7 @@ TEST(MakeRegistration, DescribesEachService) {
   web.weight_passing = 10;
   web.weight_warning = 2;
   web.enable_tag_override = true;
-  Config config = Alpha();
-  config.services = {web, Web("web-2")};
-  const catalog::v1::Register change = Registration(config);
-  ASSERT_EQ(change.services_size(), 2);
-  const catalog::v1::Service& made = change.services(0);
+  const catalog::v1::Service made = MakeServiceRecord(web);
   EXPECT_EQ(made.id(), "web-1");
   EXPECT_EQ(made.name(), "web");
   EXPECT_THAT(made.tags(), ElementsAre("v1", "blue"));
@@ -100,51 +105,31 @@ TEST(MakeRegistration, DescribesEachService) {
   EXPECT_EQ(made.weights().passing(), 10U);
   EXPECT_EQ(made.weights().warning(), 2U);
   EXPECT_TRUE(made.enable_tag_override());
-  EXPECT_EQ(change.services(1).id(), "web-2");
 }
 
-TEST(MakeRegistration, ChecksBelongToTheirServiceOrTheNode) {
-  Config config = Alpha();
-  config.services = {Web("web-1")};
-  config.services[0].checks = {Check("service:web-1", "passing")};
-  config.checks = {Check("disk", "warning"), Check("port", "critical")};
-  config.checks[1].service_id = "web-1";
-  const catalog::v1::Register change = Registration(config);
-  const struct {
-    std::string id, service_id;
-    catalog::v1::HealthStatus status;
-  } kWant[] = {
-      {"service:web-1", "web-1", catalog::v1::HEALTH_STATUS_PASSING},
-      {"disk", "", catalog::v1::HEALTH_STATUS_WARNING},
-      {"port", "web-1", catalog::v1::HEALTH_STATUS_CRITICAL},
-  };
-  ASSERT_EQ(change.checks_size(), 3);
-  for (int i = 0; i < change.checks_size(); ++i) {
-    EXPECT_EQ(change.checks(i).id(), kWant[i].id);
-    EXPECT_EQ(change.checks(i).service_id(), kWant[i].service_id) << kWant[i].id;
-    EXPECT_EQ(change.checks(i).status(), kWant[i].status) << kWant[i].id;
-  }
-}
-
-// What is in the catalog once `after` has taken the place of `before`, each registered from a
-// configuration: the ids of the node's services and checks.
-class MakeUpdateTest : public testing::Test {
+// The catalog's entry of a node that is kept in step with a state.
+class MakeSyncTest : public testing::Test {
  protected:
-  void Apply(const catalog::v1::Register& before, const catalog::v1::Register& after) {
-    const absl::Status status = catalog_.Apply(++index_, MakeUpdate(before, after));
+  const registry::NodeEntry* Entry() const {
+    return snapshots_.empty() ? nullptr : snapshots_.back()->FindNode("alpha");
+  }
+  // Whether anything had to be changed.
+  bool Sync(const LocalState& state) {
+    const auto command =
+        MakeSync(Entry(), MakeRegistration(MakeNodeRegistration(Alpha(), "id-1"), state));
+    if (!command) return false;
+    Apply(*command);
+    return true;
+  }
+  void Apply(const catalog::v1::Command& command) {
+    const absl::Status status = catalog_.Apply(++index_, command);
     ASSERT_TRUE(status.ok()) << status;
     snapshots_.push_back(catalog_.MakeSnapshot());
   }
-  std::vector<std::string> Services() const {
+  template <typename List>
+  static std::vector<std::string> Ids(const List& list) {
     std::vector<std::string> ids;
-    for (const auto& service : snapshots_.back()->FindNode("alpha")->services) {
-      ids.push_back(service->id);
-    }
-    return ids;
-  }
-  std::vector<std::string> Checks() const {
-    std::vector<std::string> ids;
-    for (const auto& check : snapshots_.back()->FindNode("alpha")->checks) ids.push_back(check->id);
+    for (const auto& record : list) ids.push_back(record->id);
     return ids;
   }
 
@@ -153,22 +138,42 @@ class MakeUpdateTest : public testing::Test {
   std::vector<std::unique_ptr<const registry::Snapshot>> snapshots_;
 };
 
-TEST_F(MakeUpdateTest, RemovesWhatIsGoneAndKeepsTheRest) {
-  Config config = Alpha();
-  config.services = {Web("web-1"), Web("web-2")};
-  config.services[0].checks = {Check("service:web-1", "passing")};
-  config.checks = {Check("disk", "passing"), Check("memory", "passing")};
-  const catalog::v1::Register first = Registration(config);
-  Apply({}, first);
-  EXPECT_THAT(Services(), UnorderedElementsAre("web-1", "web-2"));
-  EXPECT_THAT(Checks(), UnorderedElementsAre("service:web-1", "disk", "memory"));
+TEST_F(MakeSyncTest, AddsWhatIsNewAndRemovesWhatIsGone) {
+  EXPECT_TRUE(Sync(StateOf({"web-1", "web-2"}, {Check("one", "web-1", registry::Health::kPassing),
+                                                Check("disk", "", registry::Health::kPassing)})));
+  EXPECT_THAT(Ids(Entry()->services), ElementsAre("web-1", "web-2"));
+  EXPECT_THAT(Ids(Entry()->checks), ElementsAre("disk", "one", "serfHealth"));
 
-  config.services = {Web("web-2"), Web("web-3")};
-  config.checks = {Check("memory", "passing")};
-  const catalog::v1::Register second = Registration(config);
-  Apply(first, second);
-  EXPECT_THAT(Services(), UnorderedElementsAre("web-2", "web-3"));
-  EXPECT_THAT(Checks(), UnorderedElementsAre("memory"));
+  EXPECT_TRUE(Sync(StateOf({"web-2", "web-3"}, {Check("memory", "", registry::Health::kPassing)})));
+  EXPECT_THAT(Ids(Entry()->services), ElementsAre("web-2", "web-3"));
+  EXPECT_THAT(Ids(Entry()->checks), ElementsAre("memory", "serfHealth"));
+}
+
+TEST_F(MakeSyncTest, ChangesNothingThatIsInStep) {
+  const LocalState state = StateOf({"web-1"}, {Check("one", "web-1", registry::Health::kWarning)});
+  EXPECT_TRUE(Sync(state));
+  EXPECT_FALSE(Sync(state));
+}
+
+TEST_F(MakeSyncTest, UndoesWhatOthersDidToTheNode) {
+  const LocalState state = StateOf({"web-1"}, {Check("one", "web-1", registry::Health::kPassing)});
+  Sync(state);
+  catalog::v1::Command foreign;
+  catalog::v1::Register& change = *foreign.mutable_register_();
+  change.mutable_node()->set_name("alpha");
+  change.mutable_node()->set_address("10.9.9.9");
+  change.add_services()->set_name("intruder");
+  catalog::v1::HealthCheck& check = *change.add_checks();
+  check.set_id("one");
+  check.set_name("one");
+  check.set_service_id("web-1");
+  check.set_status(catalog::v1::HEALTH_STATUS_CRITICAL);
+  Apply(foreign);
+
+  EXPECT_TRUE(Sync(state));
+  EXPECT_EQ(Entry()->node->address, "10.0.0.5");
+  EXPECT_THAT(Ids(Entry()->services), ElementsAre("web-1"));
+  EXPECT_EQ(Entry()->checks[0]->status, registry::Health::kPassing);
 }
 
 }  // namespace

@@ -72,7 +72,15 @@ class PidFile {
   std::string path_;
 };
 
-// What listens: of the client and cluster ports only DNS does in this version.
+// The port of HTTP (or HTTPS); -1: it is off.
+int HttpPort(const Agent& agent, bool tls) {
+  for (const http::Listen& listen : agent.http_addresses()) {
+    if (listen.tls == tls) return listen.unix_path.empty() ? int{listen.address.port} : 0;
+  }
+  return -1;
+}
+
+// What listens: of the cluster ports none does in this version.
 void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
   std::vector<std::string> client;
   client.reserve(config.addresses.dns.size());
@@ -84,14 +92,15 @@ void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
       "         Node name: '%s'\n"
       "        Datacenter: '%s' (Segment: '%s')\n"
       "            Server: %s (Bootstrap: %s)\n"
-      "       Client Addr: [%s] (HTTP: -1, HTTPS: -1, gRPC: -1, DNS: %d)\n"
+      "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: -1, DNS: %d)\n"
       "      Cluster Addr: %s (LAN: -1, WAN: -1)\n"
       "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
       "Auto-Encrypt-TLS: false\n\n",
       kVersion, agent.node_id(), config.node_name, config.datacenter, config.server ? "<all>" : "",
       config.server ? "true" : "false", config.bootstrap ? "true" : "false",
-      absl::StrJoin(client, " "), dns.empty() ? -1 : int{dns.front().port},
-      config.advertise_addr.ToString(), config.encrypt.empty() ? "false" : "true");
+      absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true),
+      dns.empty() ? -1 : int{dns.front().port}, config.advertise_addr.ToString(),
+      config.encrypt.empty() ? "false" : "true");
 }
 
 void LogNotes(const LoadedConfig& loaded) {
@@ -117,9 +126,11 @@ void Reload(const ConfigRequest& request, Agent& agent) {
     PHAROS_LOG(kError, "agent", "Reload failed, the running configuration stays: %s",
                std::string(status.message()));
   }
+  agent.AnswerReloads(status);
 }
 
-absl::Status Run(const ParsedFlags& parsed, std::ostream& out) {
+// `left`: whether the agent ended because it was told to leave its cluster.
+absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
   const sigset_t taken = BlockSignals();
   ASSIGN_OR_RETURN(const ConfigRequest request, MakeConfigRequest(parsed));
   ASSIGN_OR_RETURN(LoadedConfig loaded, LoadConfig(request, ReadMachine()));
@@ -146,6 +157,7 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out) {
       default:
         LetSignalsKill();
         out << "==> Caught a signal to stop; stopping the agent\n" << std::flush;
+        left = agent->left();
         return absl::OkStatus();
     }
   }
@@ -159,12 +171,13 @@ int RunAgent(Arguments arguments, const Streams& streams) {
       "Usage: pharos agent [options]\n\n  Starts the agent and runs until it is stopped.",
       AgentFlags(), arguments, streams, parsed);
   if (done) return *done;
-  if (const absl::Status ended = Run(parsed, streams.out); !ended.ok()) {
+  bool left = false;
+  if (const absl::Status ended = Run(parsed, streams.out, left); !ended.ok()) {
     streams.err << "==> " << std::string(ended.message()) << "\n";
     return kExitError;
   }
   // As Consul: 0 is for an agent that left its cluster, and a stop is not that.
-  return kExitError;
+  return left ? kExitOk : kExitError;
 }
 
 }  // namespace pharos::agent

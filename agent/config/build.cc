@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "agent/config/build_http.h"
 #include "agent/config/template_hint.h"
 #include "dns/name.h"
 
@@ -301,6 +302,7 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildServerMode(settings, config, notes);
   BuildNetwork(settings, machine, config, notes);
   BuildDns(settings, machine, config);
+  BuildHttp(settings, config);
   BuildEncrypt(settings, config);
   BuildTls(settings, config, notes);
   BuildLog(settings, config);

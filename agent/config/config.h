@@ -72,6 +72,27 @@ struct TlsFiles {
   std::string ca_file, ca_path, cert_file, key_file;
 };
 
+struct HttpConfig {
+  std::vector<std::string> block_endpoints;        // Path prefixes that are answered 403.
+  TextPairs response_headers;                      // Added to every response.
+  std::vector<std::string> allow_write_http_from;  // CIDR blocks; empty: from everywhere.
+  int head_octets_max = 1 << 20;
+  int connections_per_client_max = 200;  // 0: no limit.
+  absl::Duration https_handshake_timeout = absl::Seconds(5);
+  absl::Duration query_time = absl::Minutes(5);  // That a blocking query waits unless it says.
+  absl::Duration query_time_max = absl::Minutes(10);
+  bool verify_incoming = false;  // HTTPS clients need a certificate of ours.
+  std::string tls_min_version = "tls12";
+  std::string unix_user, unix_group, unix_mode;  // Of Unix sockets.
+  int threads = 2;
+};
+
+struct ChecksConfig {
+  int output_octets_max = 4096;  // What is kept of a check's output.
+  bool discard_output = false;
+  bool agent_tls = false;  // Checks over TLS show the agent's certificate.
+};
+
 struct Config {
   bool dev_mode = false;
 
@@ -98,6 +119,8 @@ struct Config {
   Ports ports;
 
   DnsConfig dns;
+  HttpConfig http;
+  ChecksConfig checks_config;
   TlsFiles tls;
   std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
   LogOptions log;

@@ -78,34 +78,13 @@ void ReadCheckFields(FieldReader& fields, CheckDefinition& check) {
   fields.ReportUnknown();
 }
 
-// Why a check cannot be run; empty if it can.
-std::string_view WhyNotACheck(const CheckDefinition& check, bool scripts_enabled) {
-  const bool is_alias = !check.alias_node.empty() || !check.alias_service.empty();
-  const bool is_timed = !check.args.empty() || !check.http.empty() || !check.tcp.empty() ||
-                        !check.udp.empty() || !check.grpc.empty() || !check.h2ping.empty() ||
-                        !check.os_service.empty() || !check.docker_container_id.empty();
-  const std::string& status = check.status;
-  if (!status.empty() && status != "passing" && status != "warning" && status != "critical") {
-    return "Status for checks must 'passing', 'warning', 'critical'";
-  }
+// Why a check of a file is refused; empty if it is not.
+std::string_view WhyNotInAFile(const CheckDefinition& check, bool scripts_enabled) {
   if (!check.args.empty() && !scripts_enabled) {
     return "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
            "'enable_local_script_checks' to true";
   }
-  if (is_alias &&
-      (is_timed || check.interval > absl::ZeroDuration() || check.ttl > absl::ZeroDuration())) {
-    return "Invalid check: an alias check cannot have an interval, a TTL or another kind of check";
-  }
-  if (is_timed && check.ttl > absl::ZeroDuration()) {
-    return "Invalid check: TTL cannot be combined with another kind of check";
-  }
-  if (is_timed && check.interval <= absl::ZeroDuration()) {
-    return "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks";
-  }
-  if (!is_alias && !is_timed && check.ttl <= absl::ZeroDuration()) {
-    return "Invalid check: TTL must be > 0 for TTL checks";
-  }
-  return {};
+  return WhyNotACheck(check);
 }
 
 // The checks of a service: `check` and then those of `checks`.
@@ -139,7 +118,7 @@ void ReadServiceChecks(FieldReader& fields, bool scripts_enabled, Problems& prob
       if (values.size() > 1) absl::StrAppend(&check.id, ":", i + 1);
     }
     if (check.name.empty()) check.name = absl::StrFormat("Service '%s' check", service.name);
-    const std::string_view why_not = WhyNotACheck(check, scripts_enabled);
+    const std::string_view why_not = WhyNotInAFile(check, scripts_enabled);
     if (!why_not.empty()) problems.Add(values[i]->at, absl::StrFormat("%s: %s", path, why_not));
     service.checks.push_back(std::move(check));
   }
@@ -267,12 +246,37 @@ std::vector<CheckDefinition> ReadChecks(const Value* checks, bool scripts_enable
       continue;
     }
     if (check.id.empty()) check.id = check.name;
-    const std::string_view why_not = WhyNotACheck(check, scripts_enabled);
+    const std::string_view why_not = WhyNotInAFile(check, scripts_enabled);
     if (!why_not.empty()) problems.Add(value.at, absl::StrFormat("%s: %s", path, why_not));
     ids.Add(check.id, value.at);
     definitions.push_back(std::move(check));
   }
   return definitions;
+}
+
+std::string_view WhyNotACheck(const CheckDefinition& check) {
+  const bool is_alias = !check.alias_node.empty() || !check.alias_service.empty();
+  const bool is_timed = !check.args.empty() || !check.http.empty() || !check.tcp.empty() ||
+                        !check.udp.empty() || !check.grpc.empty() || !check.h2ping.empty() ||
+                        !check.os_service.empty() || !check.docker_container_id.empty();
+  const std::string& status = check.status;
+  if (!status.empty() && status != "passing" && status != "warning" && status != "critical") {
+    return "Status for checks must 'passing', 'warning', 'critical'";
+  }
+  if (is_alias &&
+      (is_timed || check.interval > absl::ZeroDuration() || check.ttl > absl::ZeroDuration())) {
+    return "Invalid check: an alias check cannot have an interval, a TTL or another kind of check";
+  }
+  if (is_timed && check.ttl > absl::ZeroDuration()) {
+    return "Invalid check: TTL cannot be combined with another kind of check";
+  }
+  if (is_timed && check.interval <= absl::ZeroDuration()) {
+    return "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks";
+  }
+  if (!is_alias && !is_timed && check.ttl <= absl::ZeroDuration()) {
+    return "Invalid check: TTL must be > 0 for TTL checks";
+  }
+  return {};
 }
 
 std::string CheckMetadata(const TextPairs& pairs) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct CheckDefinition {
   std::string tls_server_name;
   int success_before_passing = 0, failures_before_warning = 0, failures_before_critical = 0;
   int output_octets_max = 0;  // `output_max_size`; 0: the agent's check_output_max_size.
+  friend bool operator==(const CheckDefinition&, const CheckDefinition&) = default;
 };
 
 struct TaggedAddressDefinition {
@@ -72,6 +74,9 @@ std::vector<ServiceDefinition> ReadServices(const Value* services, bool scripts_
                                             DefinitionNotes& notes);
 std::vector<CheckDefinition> ReadChecks(const Value* checks, bool scripts_enabled,
                                         Problems& problems);
+
+// Why a check cannot be run as it is defined, in Consul's words; empty if it can.
+std::string_view WhyNotACheck(const CheckDefinition& check);
 
 // Why a set of metadata is not one (at most 64 pairs, keys of at most 128 octets A-Za-z0-9_- that
 // do not start with `consul-`, values of at most 512), in Consul's words; empty if it is.

@@ -422,7 +422,8 @@ TEST(KeysThatNeedRestart, ListsChangedKeysThatAReloadCannotChange) {
   const auto after = LoadHcl(
       {"data_dir = \"/d\" log_level = \"WARN\" ports { dns = 2 http = 3 } node_name = \"n\""});
   ASSERT_TRUE(before.ok() && after.ok());
-  EXPECT_THAT(KeysThatNeedRestart(*before, *after), ElementsAre("node_name", "ports.dns"));
+  EXPECT_THAT(KeysThatNeedRestart(*before, *after),
+              ElementsAre("node_name", "ports.dns", "ports.http"));
   EXPECT_THAT(KeysThatNeedRestart(*before, *before), IsEmpty());
 }
 

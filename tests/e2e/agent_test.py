@@ -128,16 +128,18 @@ class Start(unittest.TestCase):
             ports     {{ dns = {{dns}}  http = {{http}}  https = {{https}}  grpc = {{grpc}} }}
             recursors = ["127.0.0.2"]
             '''
-        redis = '''service {
+        service = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(service.close)
+        redis = f'''service {{
             name = "redis"
             port = 6379
             tags = ["primary"]
-            check { tcp = "localhost:6379"  interval = "10s"  timeout = "1s" }
-            }'''
+            check {{ tcp = "localhost:{service.getsockname()[1]}"  interval = "1s"  timeout = "1s" }}
+            }}'''
         with PlainAgent(config, definitions={"redis.hcl": redis}) as agent:
             self.assertEqual(agent.dig("server-1.node.us-east-1.consul").rdata(), ["127.0.0.1"])
-            self.assertEqual(agent.dig("primary.redis.service.consul", "SRV").status, "NOERROR",
-                             log_of(agent))
+            wire.until("the check has passed",
+                       lambda: agent.dig("primary.redis.service.consul", "SRV").status == "NOERROR")
             self.assertIn("Datacenter: 'us-east-1'", log_of(agent))
             self.assertIn("Gossip: true", log_of(agent))
 

@@ -1,0 +1,38 @@
+// The routes of /v1/agent, added to each HTTP thread's API; one file each group.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "agent/config/config.h"
+#include "agent/local/local_agent.h"
+#include "http/api.h"
+
+namespace pharos::agent {
+
+// What the routes are about; outlives the HTTP server.
+struct AgentApi {
+  LocalAgent& local;
+  Config config;  // As started: what a reload may change is asked of `local`.
+  std::string node_id;
+  // Any thread: takes on the configuration files anew, and calls back on any thread when that is
+  // done or has failed.
+  std::function<void(std::function<void(absl::Status)>)> reload;
+  // Any thread: stops the agent in good order, after it has left its cluster.
+  std::function<void()> leave;
+};
+
+// Services, checks and maintenance at this agent.
+void AddLocalRoutes(http::Api& api, const AgentApi& agent);
+void AddRegistrationRoutes(http::Api& api, const AgentApi& agent);
+// The agent itself, its machine, and the members of its cluster.
+void AddAgentRoutes(http::Api& api, const AgentApi& agent);
+void AddMonitorRoute(http::Api& api);
+
+// Runs `work` on the agent's thread, and answers with what it returns.
+void AnswerFromLocal(http::Api& api, const AgentApi& agent,
+                     const std::shared_ptr<http::Exchange>& exchange,
+                     std::function<http::Response(LocalAgent&)> work);
+
+}  // namespace pharos::agent

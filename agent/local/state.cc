@@ -1,0 +1,50 @@
+#include "agent/local/state.h"
+
+namespace pharos::agent {
+namespace {
+
+constexpr const char* kNodeReason =
+    "Maintenance mode is enabled for this node, but no reason was provided. This is a default "
+    "message.";
+constexpr const char* kServiceReason =
+    "Maintenance mode is enabled for this service, but no reason was provided. This is a default "
+    "message.";
+
+}  // namespace
+
+const LocalService* LocalState::FindService(const std::string& id) const {
+  const auto found = services.find(id);
+  return found == services.end() ? nullptr : &found->second;
+}
+
+std::vector<const LocalCheck*> LocalState::ChecksOf(const std::string& service_id) const {
+  std::vector<const LocalCheck*> found;
+  for (const auto& [id, check] : checks) {
+    if (check.definition.service_id == service_id) found.push_back(&check);
+  }
+  return found;
+}
+
+registry::Health InitialStatus(const CheckDefinition& definition) {
+  if (definition.status == "passing") return registry::Health::kPassing;
+  if (definition.status == "warning") return registry::Health::kWarning;
+  return registry::Health::kCritical;
+}
+
+std::string MaintenanceCheckId(const std::string& service_id) {
+  return service_id.empty() ? "_node_maintenance" : "_service_maintenance:" + service_id;
+}
+
+LocalCheck MakeMaintenanceCheck(const std::string& service_id, const std::string& reason) {
+  LocalCheck check;
+  check.definition.id = MaintenanceCheckId(service_id);
+  check.definition.name = service_id.empty() ? "Node Maintenance Mode" : "Service Maintenance Mode";
+  check.definition.service_id = service_id;
+  check.definition.notes = !reason.empty()      ? reason
+                           : service_id.empty() ? kNodeReason
+                                                : kServiceReason;
+  check.type = "maintenance";
+  return check;
+}
+
+}  // namespace pharos::agent
