@@ -52,7 +52,7 @@ struct RunnerCounts {
 };
 
 // All calls, and the calls of `report` and `alias_state`, are on the loop's thread. `report` may
-// call the runner, but not destroy it.
+// call the runner, but not destroy it. The process ignores SIGPIPE.
 class CheckRunner {
  public:
   using Report = std::function<void(CheckReport)>;
