@@ -4,13 +4,15 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
-#include <chrono>
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "agent/checks/probe.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -27,8 +29,8 @@ using Credentials = std::shared_ptr<::grpc::ChannelCredentials>;
 
 constexpr char kMethod[] = "/grpc.health.v1.Health/Check";
 constexpr size_t kPemOctetsMax = 4 * 1024 * 1024;
-// A call whose probe is gone is cancelled; this is for one that does not notice.
-constexpr std::chrono::minutes kCallMax{10};
+// What a call lasts beyond the time that its check has.
+constexpr absl::Duration kGrace = absl::Seconds(1);
 
 absl::StatusOr<std::string> ReadPem(const std::string& path) {
   if (path.empty()) return std::string();
@@ -56,14 +58,19 @@ absl::StatusOr<Credentials> CredentialsFor(const CheckDefinition& definition,
   return experimental::TlsCredentials(tls);
 }
 
-// A channel of one run: it neither shares a connection nor asks the environment for a proxy.
-std::shared_ptr<::grpc::Channel> MakeChannel(const std::string& target,
+// A channel of one run: it neither shares a connection nor asks the environment for a proxy. It
+// gives up connecting (gRPC takes 100 ms at least) before `timeout`.
+std::shared_ptr<::grpc::Channel> MakeChannel(const std::string& target, absl::Duration timeout,
                                              const CheckDefinition& definition,
                                              const RunnerOptions& options,
                                              const Credentials& credentials) {
+  const int connect_ms = static_cast<int>(
+      std::min<int64_t>(absl::ToInt64Milliseconds(timeout * 0.9), std::numeric_limits<int>::max()));
   ::grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, connect_ms);
   arguments.SetUserAgentPrefix(options.user_agent);
   if (!definition.tls_server_name.empty()) {
     arguments.SetSslTargetNameOverride(definition.tls_server_name);
@@ -78,11 +85,11 @@ class Call : public std::enable_shared_from_this<Call> {
 
   // `done` is called on the loop's thread, once.
   Call(Loop& loop, std::shared_ptr<::grpc::Channel> channel, Done done)
-      : stub_(std::move(channel)), done_(std::move(done)), loop_(&loop) {}
+      : channel_(std::move(channel)), stub_(channel_), done_(std::move(done)), loop_(&loop) {}
 
-  void Start(const std::string& service) {
+  void Start(const std::string& service, absl::Duration timeout) {
     request_.set_service(service);
-    context_.set_deadline(std::chrono::system_clock::now() + kCallMax);
+    context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout + kGrace));
     stub_.UnaryCall(
         &context_, kMethod, {}, &request_, &response_,
         [self = shared_from_this()](::grpc::Status status) { self->Return(std::move(status)); });
@@ -95,7 +102,10 @@ class Call : public std::enable_shared_from_this<Call> {
       const std::lock_guard lock(mutex_);
       loop_ = nullptr;
     }
-    context_.TryCancel();
+    // gRPC 1.51 aborts, now and then, when a channel goes that is connecting (it counts its
+    // references once too often), so a call that is not that far goes on by itself until the
+    // channel has connected or given up.
+    if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) context_.TryCancel();
   }
 
  private:
@@ -110,6 +120,7 @@ class Call : public std::enable_shared_from_this<Call> {
   }
 
   ::grpc::ClientContext context_;
+  const std::shared_ptr<::grpc::Channel> channel_;
   Stub stub_;
   HealthCheckRequest request_;
   HealthCheckResponse response_;
@@ -120,8 +131,8 @@ class Call : public std::enable_shared_from_this<Call> {
 
 class GrpcProbe : public Probe {
  public:
-  GrpcProbe(const ProbeContext& context, const CheckDefinition& definition)
-      : context_(context), definition_(definition) {}
+  GrpcProbe(const ProbeContext& context, const CheckDefinition& definition, absl::Duration timeout)
+      : context_(context), definition_(definition), timeout_(timeout) {}
   ~GrpcProbe() override {
     if (call_ != nullptr) call_->Abandon();
   }
@@ -139,11 +150,11 @@ class GrpcProbe : public Probe {
     const absl::StatusOr<Credentials> credentials = CredentialsFor(definition_, context_.options);
     if (!credentials.ok()) return Failure(credentials.status().message());
     call_ = std::make_shared<Call>(
-        context_.loop, MakeChannel(target, definition_, context_.options, *credentials),
+        context_.loop, MakeChannel(target, timeout_, definition_, context_.options, *credentials),
         [this](const ::grpc::Status& status, const HealthCheckResponse& response) {
           TakeResponse(status, response);
         });
-    call_->Start(service);
+    call_->Start(service, timeout_);
     return std::nullopt;
   }
 
@@ -165,14 +176,15 @@ class GrpcProbe : public Probe {
 
   const ProbeContext& context_;
   const CheckDefinition& definition_;
+  const absl::Duration timeout_;
   std::shared_ptr<Call> call_;
 };
 
 }  // namespace
 
-std::unique_ptr<Probe> MakeGrpcProbe(const ProbeContext& context,
-                                     const CheckDefinition& definition) {
-  return std::make_unique<GrpcProbe>(context, definition);
+std::unique_ptr<Probe> MakeGrpcProbe(const ProbeContext& context, const CheckDefinition& definition,
+                                     absl::Duration timeout) {
+  return std::make_unique<GrpcProbe>(context, definition, timeout);
 }
 
 }  // namespace pharos::agent

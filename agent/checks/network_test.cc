@@ -249,17 +249,17 @@ TEST(GrpcCheck, SpeaksTlsAndVerifiesUnlessToldNotTo) {
   EXPECT_EQ(runner.RunOnce(check).status, Health::kPassing);
 }
 
-TEST(GrpcCheck, CanBeGivenUpWhileItRuns) {
+TEST(GrpcCheck, CanBeGivenUpWhileItConnects) {
   TestServer silent([](TestPeer& peer) {
     while (!peer.Read().empty()) continue;
   });
   TestRunner runner;
   CheckDefinition check;
   check.grpc = silent.address();
-  check.timeout = absl::Milliseconds(50);
+  check.timeout = absl::Milliseconds(200);
   const CheckReport report = runner.RunOnce(check);
   EXPECT_EQ(report.status, Health::kCritical);
-  EXPECT_THAT(report.output, HasSubstr("Deadline Exceeded"));
+  EXPECT_THAT(report.output, HasSubstr("gRPC check " + silent.address() + ": "));
 }
 
 }  // namespace

@@ -70,8 +70,8 @@ std::unique_ptr<Probe> MakeHttpProbe(const ProbeContext& context, const CheckDef
                                      size_t octets_max);
 std::unique_ptr<Probe> MakeTcpProbe(const ProbeContext& context, const CheckDefinition& definition);
 std::unique_ptr<Probe> MakeUdpProbe(const ProbeContext& context, const CheckDefinition& definition);
-std::unique_ptr<Probe> MakeGrpcProbe(const ProbeContext& context,
-                                     const CheckDefinition& definition);
+std::unique_ptr<Probe> MakeGrpcProbe(const ProbeContext& context, const CheckDefinition& definition,
+                                     absl::Duration timeout);
 std::unique_ptr<Probe> MakeH2PingProbe(const ProbeContext& context,
                                        const CheckDefinition& definition);
 std::unique_ptr<Probe> MakeScriptProbe(const ProbeContext& context,

@@ -179,7 +179,7 @@ std::unique_ptr<Probe> CheckRunner::MakeProbe(const Check& check) const {
     case CheckType::kUdp:
       return MakeUdpProbe(context_, definition);
     case CheckType::kGrpc:
-      return MakeGrpcProbe(context_, definition);
+      return MakeGrpcProbe(context_, definition, check.timeout);
     case CheckType::kH2Ping:
       return MakeH2PingProbe(context_, definition);
     case CheckType::kDocker:
