@@ -12,8 +12,6 @@ namespace pharos::agent {
 namespace {
 
 using registry::Health;
-using testing::AllOf;
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 

@@ -47,7 +47,8 @@ CurlMulti::~CurlMulti() {
 }
 
 void CurlMulti::Add(CURL* easy, Done done) {
-  CHECK(running_.emplace(easy, std::move(done)).second);
+  const bool added = running_.emplace(easy, std::move(done)).second;
+  CHECK(added);
   CHECK(curl_multi_add_handle(multi_, easy) == CURLM_OK);
 }
 

@@ -17,8 +17,8 @@ namespace {
 using registry::Health;
 using Json = nlohmann::json;
 
-constexpr size_t kAnswerOctetsMax = 64 * 1024;
-constexpr size_t kPrintedOctetsMax = 1024 * 1024;
+constexpr size_t kAnswerOctetsMax = size_t{64} * 1024;
+constexpr size_t kPrintedOctetsMax = size_t{1024} * 1024;
 
 // Text that may stand as one segment of a URL's path.
 std::string PathSegment(std::string_view text) {

@@ -28,7 +28,7 @@ using Stub = ::grpc::TemplatedGenericStub<HealthCheckRequest, HealthCheckRespons
 using Credentials = std::shared_ptr<::grpc::ChannelCredentials>;
 
 constexpr char kMethod[] = "/grpc.health.v1.Health/Check";
-constexpr size_t kPemOctetsMax = 4 * 1024 * 1024;
+constexpr size_t kPemOctetsMax = size_t{4} * 1024 * 1024;
 // What a call lasts beyond the time that its check has.
 constexpr absl::Duration kGrace = absl::Seconds(1);
 

@@ -66,7 +66,8 @@ class HttpProbe : public Probe {
           return absl::StrFormat("the value of header field %s has more than one line", name);
         }
         // libcurl takes `Name:` as "leave it out" and `Name;` as "empty".
-        request.headers.push_back(value.empty() ? name + ";" : name + ": " + value);
+        request.headers.push_back(value.empty() ? absl::StrFormat("%s;", name)
+                                                : absl::StrFormat("%s: %s", name, value));
       }
     }
     if (!has_user_agent) request.headers.push_back("User-Agent: " + context_.options.user_agent);

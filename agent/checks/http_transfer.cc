@@ -10,8 +10,8 @@
 namespace pharos::agent {
 namespace {
 
-constexpr size_t kHeaderOctetsMax = 64 * 1024;
-constexpr size_t kBodyReadOctetsMax = 1024 * 1024;
+constexpr size_t kHeaderOctetsMax = size_t{64} * 1024;
+constexpr size_t kBodyReadOctetsMax = size_t{1024} * 1024;
 constexpr long kRedirectsMax = 10;
 
 bool Names(const std::vector<std::string>& headers, std::string_view name) {
@@ -126,7 +126,8 @@ void HttpTransfer::UseServerName(const HttpRequest& request) {
       curl_easy_setopt(easy_, CURLOPT_CONNECT_TO, connect_to_);
       curl_easy_setopt(easy_, CURLOPT_URL, UrlPart(url, CURLUPART_URL, 0).c_str());
       if (!Names(request.headers, "Host")) {
-        const std::string field = explicit_port.empty() ? host : host + ":" + explicit_port;
+        const std::string field =
+            explicit_port.empty() ? host : absl::StrFormat("%s:%s", host, explicit_port);
         headers_ = curl_slist_append(headers_, absl::StrFormat("Host: %s", field).c_str());
       }
     }
