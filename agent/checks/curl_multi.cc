@@ -47,8 +47,8 @@ CurlMulti::~CurlMulti() {
 }
 
 void CurlMulti::Add(CURL* easy, Done done) {
-  const bool added = running_.emplace(easy, std::move(done)).second;
-  CHECK(added);
+  CHECK(!running_.contains(easy));
+  running_[easy] = std::move(done);
   CHECK(curl_multi_add_handle(multi_, easy) == CURLM_OK);
 }
 
