@@ -55,8 +55,8 @@ absl::Status Agent::StartParts() {
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
   consensus_ = std::make_unique<cluster::Consensus>(config.datacenter, clock_);
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
-  RETURN_IF_ERROR(StartDns());
-  return StartHttp();
+  RETURN_IF_ERROR(StartHttp());
+  return StartDns();
 }
 
 Agent::~Agent() {

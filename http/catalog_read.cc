@@ -40,12 +40,12 @@ std::vector<const registry::NodeEntry*> NodesWith(const registry::Snapshot& snap
 
 std::vector<const registry::Instance*> InstancesWith(const registry::Snapshot& snapshot,
                                                      const std::string& lower_service,
-                                                     const ReadOptions& options) {
+                                                     const ReadScope& scope) {
   std::vector<const registry::Instance*> instances;
   const registry::ServiceEntry* service = snapshot.FindService(lower_service);
   if (service == nullptr) return instances;
   for (const auto& instance : service->instances) {
-    if (HasMeta(*instance->node, options.node_meta) && HasTags(*instance->service, options.tags)) {
+    if (HasMeta(*instance->node, scope.node_meta) && HasTags(*instance->service, scope.tags)) {
       instances.push_back(instance.get());
     }
   }

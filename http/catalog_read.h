@@ -22,7 +22,7 @@ std::vector<const registry::NodeEntry*> NodesWith(const registry::Snapshot& snap
 // service id.
 std::vector<const registry::Instance*> InstancesWith(const registry::Snapshot& snapshot,
                                                      const std::string& lower_service,
-                                                     const ReadOptions& options);
+                                                     const ReadScope& scope);
 // The node of an instance with all that is on it.
 const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node);
 // The node of a name or an id; null when there is none.

@@ -84,9 +84,10 @@ absl::StatusOr<Reading> ReadService(const Request&, const ReadOptions& options,
       .topics = {ServiceTopic(lower_name)},
       .index = [lower_name](const Snapshot& snapshot) { return snapshot.ServiceIndex(lower_name); },
       .write =
-          [filter, lower_name, options](const Snapshot& snapshot, JsonWriter& json) {
+          [filter, lower_name, scope = ReadScope(options)](const Snapshot& snapshot,
+                                                           JsonWriter& json) {
             json.BeginArray();
-            for (const auto* instance : InstancesWith(snapshot, lower_name, options)) {
+            for (const auto* instance : InstancesWith(snapshot, lower_name, scope)) {
               const CatalogServiceView view{instance->node.get(), instance->service.get()};
               if (!Fits(filter, view)) continue;
               WriteCatalogService(*instance->node, *instance->service, json);

@@ -169,13 +169,12 @@ std::string_view TypeOf(const CheckDefinition& definition) {
   return "";
 }
 
-// Words Consul knows no other than; it keeps any, and we cannot.
-absl::StatusOr<catalog::v1::HealthStatus> ParseStatus(std::string_view status) {
+// Consul keeps any word, and takes what is neither passing nor critical for something in between;
+// we call it a warning.
+catalog::v1::HealthStatus ParseStatus(std::string_view status) {
   if (status == "passing") return catalog::v1::HEALTH_STATUS_PASSING;
-  if (status == "warning") return catalog::v1::HEALTH_STATUS_WARNING;
   if (status == "critical" || status.empty()) return catalog::v1::HEALTH_STATUS_CRITICAL;
-  return absl::InvalidArgumentError(
-      absl::StrFormat("Invalid check status: '%s'; expected passing, warning or critical", status));
+  return catalog::v1::HEALTH_STATUS_WARNING;
 }
 
 absl::Status ReadCheck(const json& value, const std::string& node,
@@ -208,8 +207,7 @@ absl::Status ReadCheck(const json& value, const std::string& node,
         absl::StrFormat("check \"%s\" is of node \"%s\"; expected that of the registration, \"%s\"",
                         check.id(), check_node, node));
   }
-  ASSIGN_OR_RETURN(const catalog::v1::HealthStatus parsed, ParseStatus(status));
-  check.set_status(parsed);
+  check.set_status(ParseStatus(status));
   if (check.id().empty()) check.set_id(check.name());
   return absl::OkStatus();
 }

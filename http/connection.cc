@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kPipelinedOctetsMax = size_t{64} * 1024;
 // How long a refused client's octets are read and dropped.
 constexpr uint64_t kLingerMs = 1000;
-// A body's buffer is written as it is up to this size; more is better not copied.
+// The buffer that a connection keeps between its requests.
+constexpr size_t kKeptOctets = 4096;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 uint64_t ToMs(absl::Duration duration) {
@@ -168,7 +169,10 @@ void Connection::Parse() {
     reading_ = false;
   } else if (exchange_ == nullptr) {
     StartReading();
-    if (input_.capacity() > 4096 && input_.empty()) input_.shrink_to_fit();
+    if (input_.capacity() > kKeptOctets && input_.empty()) std::string().swap(input_);
+  } else if (input_.empty()) {
+    // A request that is held for minutes keeps no more than it needs.
+    std::string().swap(input_);
   }
 }
 

@@ -77,9 +77,10 @@ absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& opt
       .topics = {ServiceTopic(lower_name)},
       .index = [lower_name](const Snapshot& snapshot) { return snapshot.ServiceIndex(lower_name); },
       .write =
-          [filter, lower_name, options](const Snapshot& snapshot, JsonWriter& json) {
+          [filter, lower_name, scope = ReadScope(options)](const Snapshot& snapshot,
+                                                           JsonWriter& json) {
             json.BeginArray();
-            for (const Instance* instance : InstancesWith(snapshot, lower_name, options)) {
+            for (const Instance* instance : InstancesWith(snapshot, lower_name, scope)) {
               const NodeEntry& node = EntryOf(snapshot, *instance->node);
               for (const HealthCheck* check : ChecksOf(node, *instance->service)) {
                 if (check->service_id.empty()) continue;
@@ -109,13 +110,13 @@ std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
 struct InstanceQuery {
   ReadFilter<HealthServiceView> filter;
   std::string lower_name;
-  ReadOptions options;
+  ReadScope scope;
   bool only_passing;
 };
 
 void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random& random,
                     JsonWriter& json) {
-  std::vector<const Instance*> instances = InstancesWith(snapshot, query.lower_name, query.options);
+  std::vector<const Instance*> instances = InstancesWith(snapshot, query.lower_name, query.scope);
   // At random, so that clients who take the first do not all take the same.
   for (size_t i = instances.size(); i > 1; --i) {
     std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);

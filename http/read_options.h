@@ -22,18 +22,26 @@ struct ReadDefaults {
 
 enum class Consistency { kDefault, kConsistent, kStale };
 
-struct ReadOptions {
-  uint64_t index = 0;  // 0: not blocking.
-  absl::Duration wait;
-  std::string hash;  // Of what the client has; for endpoints that block by hash.
+// How an answer is to look.
+struct ReadStyle {
   Consistency consistency = Consistency::kDefault;
   bool cached = false;
   bool must_revalidate = false;  // Cache-Control: must-revalidate or max-age=0.
   bool pretty = false;
+};
+
+// Which nodes and instances are asked for: those that fit all of it.
+struct ReadScope {
+  TextPairs node_meta;
+  std::vector<std::string> tags;
+};
+
+struct ReadOptions : ReadStyle, ReadScope {
+  uint64_t index = 0;  // 0: not blocking.
+  absl::Duration wait;
+  std::string hash;  // Of what the client has; for endpoints that block by hash.
   std::string filter;
   std::string near;
-  TextPairs node_meta;            // All of them must hold.
-  std::vector<std::string> tags;  // All of them must be there.
 };
 
 // Errors are responses' (http/errors.h): 400 for a bad value, 500 for a datacenter that is not

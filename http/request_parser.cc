@@ -210,7 +210,7 @@ int RequestParser::OnMessageComplete(llhttp_t* parser) {
 
 void RequestParser::Refuse(int status, std::string_view reason) {
   state_ = State::kRefused;
-  refusal_ = TextResponse(status, std::string(reason));
+  refusal_ = std::make_unique<Response>(TextResponse(status, std::string(reason)));
 }
 
 Request RequestParser::TakeRequest() {

@@ -4,6 +4,7 @@
 #include <llhttp.h>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -37,7 +38,7 @@ class RequestParser {
 
   State state() const { return state_; }
   // What to answer for kRefused: 400, 413 or 431 with a reason in plain text.
-  const Response& refusal() const { return refusal_; }
+  const Response& refusal() const { return *refusal_; }
 
   // Of the request whose head is read: whether the client waits for a 100 before its body, and
   // whether it wants the connection kept.
@@ -68,7 +69,7 @@ class RequestParser {
   size_t head_octets_ = 0;
   std::string target_;
   Request request_;
-  Response refusal_;
+  std::unique_ptr<Response> refusal_;  // Apart, as nearly all connections have none.
 };
 
 // Splits a request's target into path and query; an absolute one loses its scheme and authority.

@@ -42,8 +42,8 @@ std::string EffectiveName(Consistency consistency) {
   return "leader";
 }
 
-TextPairs ReadHeaders(const ReadOptions& options, uint64_t index) {
-  return {{"X-Consul-Effective-Consistency", EffectiveName(options.consistency)},
+TextPairs ReadHeaders(const ReadStyle& style, uint64_t index) {
+  return {{"X-Consul-Effective-Consistency", EffectiveName(style.consistency)},
           {"X-Consul-Index", absl::StrCat(std::max<uint64_t>(index, 1))},
           {"X-Consul-Knownleader", "true"},
           {"X-Consul-Lastcontact", "0"}};
@@ -111,7 +111,8 @@ void Watchers::Answer(const std::shared_ptr<Exchange>& exchange, const ReadOptio
       std::max<int64_t>(absl::ToInt64Milliseconds(options.wait) / kJitterPart, 1));
   Add({.exchange = exchange,
        .reading = std::move(reading),
-       .options = options,
+       .style = options,
+       .index = options.index,
        .deadline = clock_.Now() + options.wait + absl::Milliseconds(random_.Below(jitter_ms)),
        .id = next_id_++});
 }
@@ -166,11 +167,11 @@ void Watchers::WakeChanged() {
     const auto found = waiters_.find(id);
     if (found == waiters_.end()) continue;
     const Waiter& waiter = *found->second;
-    if (waiter.reading.index(*snapshot) <= waiter.options.index) continue;
+    if (waiter.reading.index(*snapshot) <= waiter.index) continue;
     ++counters_.woken;
     const Waiter woken = waiter;
     Remove(id);
-    Respond(*woken.exchange, woken.reading, woken.options, *snapshot, encoded);
+    Respond(*woken.exchange, woken.reading, woken.style, *snapshot, encoded);
   }
 }
 
@@ -183,17 +184,17 @@ void Watchers::WakeExpired() {
     const Waiter waiter = *waiters_.find(id)->second;
     ++counters_.timed_out;
     Remove(id);
-    Respond(*waiter.exchange, waiter.reading, waiter.options, *snapshot, encoded);
+    Respond(*waiter.exchange, waiter.reading, waiter.style, *snapshot, encoded);
   }
   SetTimer();
 }
 
-void Watchers::Respond(Exchange& exchange, const Reading& reading, const ReadOptions& options,
+void Watchers::Respond(Exchange& exchange, const Reading& reading, const ReadStyle& style,
                        const registry::Snapshot& snapshot, Encoded& encoded) {
-  const std::string key = KeyOf(exchange.request(), options.pretty);
+  const std::string key = KeyOf(exchange.request(), style.pretty);
   std::shared_ptr<const Body>& body = encoded[key];
   if (body == nullptr) {
-    JsonWriter json(options.pretty ? JsonWriter::Style::kIndented : JsonWriter::Style::kCompact);
+    JsonWriter json(style.pretty ? JsonWriter::Style::kIndented : JsonWriter::Style::kCompact);
     if (const absl::Status written = reading.write(snapshot, json); !written.ok()) {
       return exchange.Respond(ErrorResponse(written));
     }
@@ -202,10 +203,10 @@ void Watchers::Respond(Exchange& exchange, const Reading& reading, const ReadOpt
   }
   Response response{.status = 200,
                     .content_type = "application/json",
-                    .headers = ReadHeaders(options, reading.index(snapshot)),
+                    .headers = ReadHeaders(style, reading.index(snapshot)),
                     .body = body};
-  if (options.cached) {
-    const bool hit = cache_marks_.WasAsked(key) && !options.must_revalidate;
+  if (style.cached) {
+    const bool hit = cache_marks_.WasAsked(key) && !style.must_revalidate;
     response.headers.emplace_back("X-Cache", hit ? "HIT" : "MISS");
     if (hit) response.headers.emplace_back("Age", "0");
   }

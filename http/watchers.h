@@ -71,7 +71,8 @@ class Watchers {
   struct Waiter {
     std::shared_ptr<Exchange> exchange;
     Reading reading;
-    ReadOptions options;
+    ReadStyle style;
+    uint64_t index;  // What the client has.
     absl::Time deadline;
     uint64_t id;
   };
@@ -91,7 +92,7 @@ class Watchers {
   void Add(Waiter waiter);
   void Remove(uint64_t id);
   void SetTimer();
-  void Respond(Exchange& exchange, const Reading& reading, const ReadOptions& options,
+  void Respond(Exchange& exchange, const Reading& reading, const ReadStyle& style,
                const registry::Snapshot& snapshot, Encoded& encoded);
 
   cluster::Consensus& consensus_;

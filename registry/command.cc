@@ -21,6 +21,7 @@ constexpr size_t kMetaKeyOctetsMax = 128;
 constexpr size_t kMetaValueOctetsMax = 512;
 constexpr int kTaggedAddressesMax = 64;
 constexpr uint32_t kPortMax = 65535;
+constexpr int kRecordsMax = 1 << 17;  // Services, or checks, of one registration.
 constexpr int kBatchMax = 1 << 20;
 
 absl::Status Invalid(std::string_view field, std::string_view given, std::string_view expected) {
@@ -32,6 +33,12 @@ absl::Status Invalid(std::string_view field, std::string_view given, std::string
 absl::Status CheckText(std::string_view field, std::string_view value, size_t octets_max) {
   if (value.size() <= octets_max) return absl::OkStatus();
   return Invalid(field, value, absl::StrFormat("at most %d octets", octets_max));
+}
+
+absl::Status CheckCount(std::string_view field, int count, int max, std::string_view of) {
+  if (count <= max) return absl::OkStatus();
+  return Invalid(field, absl::StrFormat("%d %s", count, of),
+                 absl::StrFormat("at most %d %s", max, of));
 }
 
 absl::Status CheckRequired(std::string_view field, std::string_view value, size_t octets_max) {
@@ -60,6 +67,10 @@ absl::Status CheckNode(const catalog::v1::Node& node, bool identifies_only) {
     RETURN_IF_ERROR(CheckRequired("node.address", node.address(), kNameOctetsMax));
   }
   RETURN_IF_ERROR(CheckMeta("node.meta", node.meta()));
+  RETURN_IF_ERROR(CheckText("node.datacenter", node.datacenter(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckCount("node.tagged_addresses",
+                             static_cast<int>(node.tagged_addresses().size()), kTaggedAddressesMax,
+                             "addresses"));
   for (const auto& [name, address] : node.tagged_addresses()) {
     RETURN_IF_ERROR(CheckText("node.tagged_addresses", name, kNameOctetsMax));
     RETURN_IF_ERROR(CheckText("node.tagged_addresses", address, kNameOctetsMax));
@@ -74,18 +85,15 @@ absl::Status CheckService(const catalog::v1::Service& service) {
   if (service.port() > kPortMax) {
     return Invalid("service.port", absl::StrFormat("%d", service.port()), "a port from 0 to 65535");
   }
-  if (service.tags_size() > kTagsMax) {
-    return Invalid("service.tags", absl::StrFormat("%d tags", service.tags_size()),
-                   absl::StrFormat("at most %d tags", kTagsMax));
-  }
+  RETURN_IF_ERROR(CheckText("service.kind", service.kind(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("service.socket_path", service.socket_path(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckCount("service.tags", service.tags_size(), kTagsMax, "tags"));
   for (const std::string& tag : service.tags()) {
     RETURN_IF_ERROR(CheckText("service.tags", tag, kTagOctetsMax));
   }
-  if (static_cast<int>(service.tagged_addresses().size()) > kTaggedAddressesMax) {
-    return Invalid("service.tagged_addresses",
-                   absl::StrFormat("%d addresses", service.tagged_addresses().size()),
-                   absl::StrFormat("at most %d addresses", kTaggedAddressesMax));
-  }
+  RETURN_IF_ERROR(CheckCount("service.tagged_addresses",
+                             static_cast<int>(service.tagged_addresses().size()),
+                             kTaggedAddressesMax, "addresses"));
   for (const auto& [name, tagged] : service.tagged_addresses()) {
     RETURN_IF_ERROR(CheckText("service.tagged_addresses", name, kNameOctetsMax));
     RETURN_IF_ERROR(CheckText("service.tagged_addresses", tagged.address(), kNameOctetsMax));
@@ -103,6 +111,10 @@ absl::Status CheckHealthCheck(const catalog::v1::HealthCheck& check) {
   RETURN_IF_ERROR(CheckText("check.service_id", check.service_id(), kNameOctetsMax));
   RETURN_IF_ERROR(CheckText("check.notes", check.notes(), kTextOctetsMax));
   RETURN_IF_ERROR(CheckText("check.output", check.output(), kTextOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.type", check.type(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.interval", check.interval(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.timeout", check.timeout(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("check.definition", check.definition(), kTextOctetsMax));
   if (!catalog::v1::HealthStatus_IsValid(check.status())) {
     return Invalid("check.status", absl::StrFormat("%d", static_cast<int>(check.status())),
                    "passing, warning or critical");
@@ -115,12 +127,20 @@ absl::Status CheckOne(const Command& command) {
     case Command::kRegister: {
       const catalog::v1::Register& change = command.register_();
       RETURN_IF_ERROR(CheckNode(change.node(), change.skip_node_update()));
+      RETURN_IF_ERROR(
+          CheckCount("services", change.services_size(), kRecordsMax, "in one registration"));
+      RETURN_IF_ERROR(
+          CheckCount("checks", change.checks_size(), kRecordsMax, "in one registration"));
       for (const auto& service : change.services()) RETURN_IF_ERROR(CheckService(service));
       for (const auto& check : change.checks()) RETURN_IF_ERROR(CheckHealthCheck(check));
       return absl::OkStatus();
     }
-    case Command::kDeregister:
-      return CheckRequired("node", command.deregister().node(), kNameOctetsMax);
+    case Command::kDeregister: {
+      const catalog::v1::Deregister& change = command.deregister();
+      RETURN_IF_ERROR(CheckText("service_id", change.service_id(), kNameOctetsMax));
+      RETURN_IF_ERROR(CheckText("check_id", change.check_id(), kNameOctetsMax));
+      return CheckRequired("node", change.node(), kNameOctetsMax);
+    }
     case Command::kBatch:
       return absl::InvalidArgumentError("a batch holds a batch; expected single changes");
     case Command::CHANGE_NOT_SET:

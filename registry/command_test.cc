@@ -100,6 +100,18 @@ TEST(ValidateCommand, SaysWhatWasGivenAndWhatWasExpected) {
        "node.tagged_addresses" + too_long + "512 octets"},
       {WithNode(node + "tagged_addresses { key: 'wan' value: " + Quoted(513) + " }"),
        "node.tagged_addresses" + too_long + "512 octets"},
+      {WithNode(node + "datacenter: " + Quoted(513)), "node.datacenter" + too_long + "512 octets"},
+      {WithNode(node + Repeat(65,
+                              [](int i) {
+                                return "tagged_addresses { key: '" + std::to_string(i) + "' } ";
+                              })),
+       "node.tagged_addresses is \"65 addresses\"; expected at most 64 addresses"},
+      {"deregister { node: 'n' service_id: " + Quoted(513) + " }",
+       "service_id" + too_long + "512 octets"},
+      {"deregister { node: 'n' check_id: " + Quoted(513) + " }",
+       "check_id" + too_long + "512 octets"},
+      {WithService("name: 's' kind: " + Quoted(513)), "service.kind" + too_long + "512 octets"},
+      {WithCheck("id: 'c' type: " + Quoted(513)), "check.type" + too_long + "512 octets"},
 
       {WithService(""), "service.name" + not_empty},
       {WithService("name: " + Quoted(513)), "service.name" + too_long + "512 octets"},

@@ -1,6 +1,7 @@
 // `pharos agent`: start, signals, orderly stop.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,6 +42,14 @@ int TakeSignal(const sigset_t& taken) {
     const int signal = sigwaitinfo(&taken, nullptr);
     if (signal > 0) return signal;
   }
+}
+
+// Connections are many and cheap; the soft limit on descriptors is for programs that use select(2).
+void AllowManyFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // From now on a second SIGINT or SIGTERM ends the process at once.
@@ -132,6 +141,7 @@ void Reload(const ConfigRequest& request, Agent& agent) {
 // `left`: whether the agent ended because it was told to leave its cluster.
 absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
   const sigset_t taken = BlockSignals();
+  AllowManyFiles();
   ASSIGN_OR_RETURN(const ConfigRequest request, MakeConfigRequest(parsed));
   ASSIGN_OR_RETURN(LoadedConfig loaded, LoadConfig(request, ReadMachine()));
   const Config config = loaded.config;

@@ -197,7 +197,7 @@ class StartThatFails(unittest.TestCase):
             with self.subTest(option):
                 self.fails("-dev", f"-dns-port={port}", f"{option}={value}",
                            says=re.escape(value))
-        self.fails("-dev", f"-dns-port={port}", "-client=192.0.2.1",
+        self.fails("-dev", f"-dns-port={port}", "-http-port=-1", "-client=192.0.2.1",
                    says=rf"^==> cannot listen on udp 192\.0\.2\.1:{port}")
 
     def test_faults_in_files_are_placed(self):
