@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "agent/dns_setup.h"
 #include "agent/http_setup.h"
 #include "agent/node_id.h"
@@ -55,11 +56,16 @@ absl::Status Agent::StartParts() {
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
   consensus_ = std::make_unique<cluster::Consensus>(config.datacenter, clock_);
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
+  metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_);
   RETURN_IF_ERROR(StartHttp());
-  return StartDns();
+  RETURN_IF_ERROR(StartDns());
+  metrics_->SetServers(dns_.get(), http_.get());
+  local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
+  return absl::OkStatus();
 }
 
 Agent::~Agent() {
+  if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr);
   http_.reset();
   dns_.reset();
   local_.reset();
@@ -92,6 +98,8 @@ absl::Status Agent::StartHttp() {
       AgentApi{.local = *local_,
                .config = config,
                .node_id = node_id_,
+               .metrics_text = [this] { return metrics_->Text(); },
+               .metrics_json = [this](JsonWriter json) { return metrics_->Json(std::move(json)); },
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
   const http::ApiContext context{.consensus = *consensus_,
@@ -106,6 +114,7 @@ absl::Status Agent::StartHttp() {
                      AddRegistrationRoutes(*api, *api_);
                      AddAgentRoutes(*api, *api_);
                      AddMonitorRoute(*api);
+                     AddMetricsRoutes(*api, *api_);
                      return api;
                    }));
   return absl::OkStatus();
@@ -194,6 +203,14 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   loaded.config = std::move(next);
   loaded_ = std::move(loaded);
   return absl::OkStatus();
+}
+
+void Agent::LogMetrics() {
+  std::string text;
+  local_->loop().PostAndWait([&] { text = metrics_->Text(); });
+  for (const auto line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (line.front() != '#') PHAROS_LOG(kInfo, "agent.metrics", "%s", std::string(line));
+  }
 }
 
 std::vector<http::Listen> Agent::http_addresses() const {

@@ -15,6 +15,7 @@
 #include "agent/config/config.h"
 #include "agent/config/load.h"
 #include "agent/local/local_agent.h"
+#include "agent/metrics/metrics.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "cluster/consensus.h"
@@ -70,6 +71,7 @@ class Agent {
   RealClock clock_;
   std::unique_ptr<cluster::Consensus> consensus_;
   std::unique_ptr<LocalAgent> local_;
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AgentApi> api_;
   std::unique_ptr<dns::Server> dns_;
   std::atomic<bool> left_ = false;

@@ -32,10 +32,12 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
     if (stopped_) {
       refused = absl::UnavailableError("the agent is stopping; nothing was changed");
     } else if (queue_.size() >= kProposalsMax) {
+      ++counters_.refused;
       refused = absl::ResourceExhaustedError(
           "too many changes are waiting; nothing was changed, try again");
     } else {
       // Whoever finds the queue empty wakes the thread; those who come before it runs join in.
+      ++counters_.proposals;
       const bool wake = queue_.empty();
       queue_.push_back({std::move(command), std::move(done)});
       if (wake) loop_->Post([this] { Commit(); });
@@ -86,6 +88,7 @@ void Consensus::Commit() {
     }
   }
   const registry::Changes& changes = state_machine_->Publish();
+  ++counters_.publications;
   const bool changed =
       changes.nodes || changes.services || changes.checks || !changes.service_names.empty();
   if (changed) {

@@ -2,6 +2,7 @@
 // A server on its own commits what is proposed in the order it arrives.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,6 +19,11 @@
 #include "proto/catalog.pb.h"
 
 namespace pharos::cluster {
+
+// Counted since the start; any thread may read them.
+struct ConsensusCounters {
+  std::atomic<uint64_t> proposals{0}, refused{0}, publications{0};
+};
 
 class Consensus {
  public:
@@ -46,6 +52,7 @@ class Consensus {
   int Subscribe(Observer observer);
   void Unsubscribe(int subscription);
 
+  const ConsensusCounters& counters() const { return counters_; }
   const Published<registry::Snapshot>& published() const { return state_machine_->published(); }
 
  private:
@@ -60,6 +67,7 @@ class Consensus {
 
   const Clock& clock_;
   std::unique_ptr<StateMachine> state_machine_;
+  ConsensusCounters counters_;
   std::mutex mutex_;
   std::vector<Proposal> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -10,8 +10,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "base/counter.h"
 #include "dns/cache_entry.h"
-#include "dns/counter.h"
 #include "dns/resolver.h"
 
 namespace pharos::dns {

@@ -12,10 +12,10 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/octets.h"
 #include "dns/answer_cache.h"
-#include "dns/counter.h"
 #include "dns/resolver.h"
 #include "dns/upstream_list.h"
 #include "dns/upstream_message.h"

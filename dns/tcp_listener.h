@@ -11,9 +11,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/counter.h"
 #include "base/loop.h"
 #include "base/socket.h"
-#include "dns/counter.h"
 #include "dns/listener.h"
 
 namespace pharos::dns {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/socket.h"
-#include "dns/counter.h"
 #include "dns/listener.h"
 
 namespace pharos::dns {

@@ -1,5 +1,7 @@
 #include "dns/worker.h"
 
+#include <uv.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -12,6 +14,9 @@ namespace pharos::dns {
 namespace {
 
 const std::vector<ExternalAnswer> kNothingResolved;
+
+// Reading the clock twice for every batch of one would be felt.
+constexpr uint64_t kBatchesPerSample = 16;
 
 size_t OctetsMax(const Query& query, Transport transport) {
   if (transport == Transport::kTcp) return kMessageOctetsMax;
@@ -58,11 +63,17 @@ Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Res
 Worker::~Worker() = default;
 
 void Worker::BeginBatch() {
-  if (batch_depth_++ == 0) guard_.emplace(catalog_);
+  if (batch_depth_++ > 0) return;
+  guard_.emplace(catalog_);
+  batch_queries_ = 0;
+  batch_began_ns_ = batches_++ % kBatchesPerSample == 0 ? uv_hrtime() : 0;
 }
 
 void Worker::EndBatch() {
-  if (--batch_depth_ == 0) guard_.reset();
+  if (--batch_depth_ > 0) return;
+  guard_.reset();
+  if (batch_began_ns_ == 0 || batch_queries_ == 0) return;
+  counters_.latency.Add(uv_hrtime() - batch_began_ns_, batch_queries_);
 }
 
 void Worker::Close(std::function<void()> closed) { resolver_->Close(std::move(closed)); }
@@ -80,6 +91,8 @@ size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply
   Query query;
   const Handled handled =
       HandleQuery(request, MakeContext(path.transport, kNothingResolved), query, reply);
+  ++batch_queries_;
+  if (!query.question.empty()) CountType(query.qtype);
   switch (handled.outcome) {
     case Outcome::kReply:
       CountReply(reply.first(handled.reply_octets));
@@ -202,6 +215,11 @@ size_t Worker::RefuseAtBound(const Query& query, MutableOctets reply) {
   const size_t octets = writer.Finish(Rcode::kServFail, kFlagRa);
   CountReply(reply.first(octets));
   return octets;
+}
+
+void Worker::CountType(RrType type) {
+  const auto* const found = std::find(kCountedTypes.begin(), kCountedTypes.end(), type);
+  counters_.queries_by_type[found - kCountedTypes.begin()].Add();
 }
 
 void Worker::CountReply(Octets reply) {

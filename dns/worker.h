@@ -2,14 +2,15 @@
 // sees to those answers that need the recursors first.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/published.h"
 #include "dns/answer.h"
-#include "dns/counter.h"
 #include "dns/listener.h"
 #include "dns/query.h"
 #include "dns/resolver.h"
@@ -17,6 +18,11 @@
 #include "registry/snapshot.h"
 
 namespace pharos::dns {
+
+// The types that are counted each by itself.
+inline constexpr std::array<RrType, 9> kCountedTypes = {
+    RrType::kA,   RrType::kAaaa, RrType::kSrv, RrType::kTxt,  RrType::kPtr,
+    RrType::kAny, RrType::kSoa,  RrType::kNs,  RrType::kCname};
 
 // What a worker counted since it started. One thread writes, any thread reads.
 struct WorkerCounters {
@@ -27,6 +33,9 @@ struct WorkerCounters {
   Counter resolved;             // Own answers that led to host names outside.
   Counter refused_at_bound;     // SERVFAIL because too many were waiting.
   Counter replies_by_rcode[6];  // NOERROR to REFUSED; others are not counted here.
+  Counter queries_by_type[kCountedTypes.size() + 1];  // The last: all other types.
+  // From a batch's first query to its last answer, for each query of every 16th batch.
+  DurationHistogram latency;
 };
 
 class Worker : public ThreadHandler {
@@ -67,6 +76,7 @@ class Worker : public ThreadHandler {
   void AnswerResolved(const std::shared_ptr<Waiting>& waiting);
   void Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets);
   size_t RefuseAtBound(const Query& query, MutableOctets reply);
+  void CountType(RrType type);
   void CountReply(Octets reply);
 
   const Published<registry::Snapshot>& catalog_;
@@ -78,6 +88,9 @@ class Worker : public ThreadHandler {
   std::optional<Published<registry::Snapshot>::ReadGuard> guard_;
   // Batches can nest: an answer that comes during one may let another connection's queries go on.
   int batch_depth_ = 0;
+  uint64_t batches_ = 0;
+  uint64_t batch_began_ns_ = 0;  // Of one whose latency is taken; else 0.
+  uint64_t batch_queries_ = 0;
   std::vector<uint8_t> late_reply_;  // Where answers that come later are written.
   size_t waiting_count_ = 0;
   WorkerCounters counters_;

@@ -201,6 +201,7 @@ void Connection::Dispatch() {
   continued_ = false;
   SetWaiting(Waiting::kForHandler);
   close_after_ = client_ended_ || !parser_.keeps_alive();
+  dispatched_ns_ = uv_hrtime();
   Request request = parser_.TakeRequest();
   request.peer = peer_;
   exchange_ = std::make_shared<ConnectionExchange>(*this, thread_.loop(), std::move(request));
@@ -226,14 +227,25 @@ Delivery Connection::MakeDelivery(const Request& request, bool stream) const {
 
 void Connection::Respond(const Response& response) {
   if (closing_ || streaming_) return;
+  Count(response.status);
   const Encoded encoded = EncodeResponse(response, MakeDelivery(exchange_->request(), false),
                                          thread_.Date(), thread_.options().response_headers);
   Send(encoded.head, encoded.body);
   FinishExchange();
 }
 
+void Connection::Count(int status) {
+  const Request& request = exchange_->request();
+  EndpointCounters& endpoint = thread_.counters().endpoints[EndpointGroupOf(request.path)];
+  endpoint.responses[std::clamp(status / 100, 0, 5)].Add();
+  if (!request.HasParameter("index") && !request.HasParameter("hash")) {
+    endpoint.duration.Add(uv_hrtime() - dispatched_ns_);
+  }
+}
+
 void Connection::BeginStream(const Response& head) {
   if (closing_ || streaming_) return;
+  Count(head.status);
   chunked_ = !parser_.is_http_1_0();
   if (!chunked_) close_after_ = true;
   streaming_ = true;

@@ -61,6 +61,7 @@ class Connection {
   bool WritePiece(std::string_view piece);
   void EndStream();
   void FinishExchange();
+  void Count(int status);
 
   Delivery MakeDelivery(const Request& request, bool stream) const;
   void Send(std::string_view head, std::string_view body);
@@ -85,8 +86,9 @@ class Connection {
   std::shared_ptr<ConnectionExchange> exchange_;
   Waiting waiting_ = Waiting::kForRequest;
   uint64_t waiting_since_ms_ = 0;
-  uint64_t progress_ms_ = 0;  // When octets last went out.
-  size_t unsent_octets_ = 0;  // Handed to libuv, and not yet to the kernel.
+  uint64_t progress_ms_ = 0;    // When octets last went out.
+  uint64_t dispatched_ns_ = 0;  // When the present request was handed on.
+  size_t unsent_octets_ = 0;    // Handed to libuv, and not yet to the kernel.
   bool reading_ = false;
   bool parsing_ = false;
   bool continued_ = false;     // 100 Continue was sent for this request.

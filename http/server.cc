@@ -110,6 +110,7 @@ class ThreadedServer : public Server {
   absl::Status ReloadTls(const TlsOptions& tls) override;
   void SetConnectionsPerClientMax(int max) override { counts_.SetPerClientMax(max); }
   ServerCounters counters() const override;
+  void ForEachEndpoint(const VisitEndpoint& visit) const override;
   void ForEachThread(const std::function<void(ThreadHandler&, int)>& work) override;
 
  private:
@@ -216,6 +217,15 @@ ServerCounters ThreadedServer::counters() const {
     sums.octets_out += counters.octets_out;
   }
   return sums;
+}
+
+void ThreadedServer::ForEachEndpoint(const VisitEndpoint& visit) const {
+  for (const Thread& thread : threads_) {
+    const auto& endpoints = thread.server->counters().endpoints;
+    for (size_t i = 0; i < endpoints.size(); ++i) {
+      visit(i < kEndpointGroups.size() ? kEndpointGroups[i] : "other", endpoints[i]);
+    }
+  }
 }
 
 void ThreadedServer::ForEachThread(const std::function<void(ThreadHandler&, int)>& work) {

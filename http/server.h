@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -53,6 +54,8 @@ struct ServerCounters {
   uint64_t octets_in = 0, octets_out = 0;
 };
 
+struct EndpointCounters;
+
 class Server {
  public:
   using MakeHandler = std::function<std::unique_ptr<ThreadHandler>(Loop& loop, int thread)>;
@@ -70,6 +73,10 @@ class Server {
   virtual absl::Status ReloadTls(const TlsOptions& tls) = 0;
   virtual void SetConnectionsPerClientMax(int max) = 0;
   virtual ServerCounters counters() const = 0;
+  // Calls `visit` for each thread's counts by endpoint.
+  using VisitEndpoint =
+      std::function<void(std::string_view group, const EndpointCounters& counters)>;
+  virtual void ForEachEndpoint(const VisitEndpoint& visit) const = 0;
   // Runs `work` on each thread with its handler, and waits.
   virtual void ForEachThread(const std::function<void(ThreadHandler&, int)>& work) = 0;
 };

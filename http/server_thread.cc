@@ -180,6 +180,15 @@ void ServerThread::Sweep() {
   for (Connection* connection : all) connection->CloseIfOverdue(now_ms);
 }
 
+size_t EndpointGroupOf(std::string_view path) {
+  constexpr std::string_view kPrefix = "/v1/";
+  if (!path.starts_with(kPrefix)) return kEndpointGroups.size();
+  path.remove_prefix(kPrefix.size());
+  const std::string_view word = path.substr(0, path.find('/'));
+  const auto* const found = std::find(kEndpointGroups.begin(), kEndpointGroups.end(), word);
+  return static_cast<size_t>(found - kEndpointGroups.begin());
+}
+
 const std::string& ServerThread::Date() {
   const absl::Time now = absl::Now();
   const int64_t now_s = absl::ToUnixSeconds(now);

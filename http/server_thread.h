@@ -3,15 +3,18 @@
 
 #include <uv.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/loop.h"
 #include "base/socket.h"
@@ -41,11 +44,23 @@ class ConnectionCounts {
   absl::flat_hash_map<IpAddress, int> by_client_ ABSL_GUARDED_BY(mutex_);
 };
 
+// The parts of the API that are counted each by itself: the word behind /v1/.
+inline constexpr std::array<std::string_view, 13> kEndpointGroups = {
+    "acl", "agent",    "catalog",    "coordinate", "event",   "health", "internal",
+    "kv",  "operator", "prometheus", "query",      "session", "status"};
+size_t EndpointGroupOf(std::string_view path);  // kEndpointGroups.size(): any other.
+
+struct EndpointCounters {
+  Counter responses[6];        // By the hundreds of their status.
+  DurationHistogram duration;  // Of those that did not wait for a change.
+};
+
 // Written by their thread, read by any.
 struct ThreadCounters {
   std::atomic<uint64_t> accepted{0}, open{0}, requests{0}, closed_at_cap{0},
       closed_at_client_cap{0}, malformed{0}, timed_out{0}, too_large{0}, tls_failed{0},
       octets_in{0}, octets_out{0};
+  std::array<EndpointCounters, kEndpointGroups.size() + 1> endpoints;
 };
 
 class ServerThread {

@@ -16,6 +16,9 @@ struct AgentApi {
   LocalAgent& local;
   Config config;  // As started: what a reload may change is asked of `local`.
   std::string node_id;
+  // On the thread `checks`: what was counted, for Prometheus and as JSON.
+  std::function<std::string()> metrics_text;
+  std::function<std::string(JsonWriter)> metrics_json;
   // Any thread: takes on the configuration files anew, and calls back on any thread when that is
   // done or has failed.
   std::function<void(std::function<void(absl::Status)>)> reload;
@@ -29,6 +32,7 @@ void AddRegistrationRoutes(http::Api& api, const AgentApi& agent);
 // The agent itself, its machine, and the members of its cluster.
 void AddAgentRoutes(http::Api& api, const AgentApi& agent);
 void AddMonitorRoute(http::Api& api);
+void AddMetricsRoutes(http::Api& api, const AgentApi& agent);
 
 // Runs `work` on the agent's thread, and answers with what it returns.
 void AnswerFromLocal(http::Api& api, const AgentApi& agent,

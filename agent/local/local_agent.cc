@@ -146,6 +146,15 @@ void LocalAgent::Close() {
   sync_timer_.reset();
   output_timer_.reset();
   reap_timer_.reset();
+  tick_timer_.reset();
+}
+
+void LocalAgent::SetTick(absl::Duration interval, std::function<void()> tick) {
+  loop_->PostAndWait([&] {
+    tick();
+    tick_timer_ = std::make_unique<LoopTimer>(loop_->uv());
+    tick_timer_->Every(interval, std::move(tick));
+  });
 }
 
 absl::Status LocalAgent::Reload(const Config& config) {
@@ -488,6 +497,7 @@ void LocalAgent::Push(catalog::v1::Command command, Done done) {
       if (!status.ok()) {
         PHAROS_LOG(kError, "agent", "The catalog did not take a change, which is tried again: %s",
                    std::string(status.message()));
+        ++sync_failures_;
         ScheduleSync(sync_backoff_);
       }
       acknowledged_ = std::max(acknowledged_, number);
@@ -546,6 +556,7 @@ void LocalAgent::Sync(Done done) {
       sync_backoff_ = kRetryMin;
       ScheduleSync(kSyncInterval);
     } else {
+      ++sync_failures_;
       sync_backoff_ = std::min(sync_backoff_ * 2, kRetryMax);
       ScheduleSync(sync_backoff_);
     }

@@ -46,6 +46,10 @@ class LocalAgent {
   // waits until the catalog has them. (With -dev, what was registered by request is dropped.)
   absl::Status Reload(const Config& config);
 
+  // From another thread: calls `tick` every `interval` on the thread `checks`, at once for the
+  // first time, until this ends.
+  void SetTick(absl::Duration interval, std::function<void()> tick);
+
   // Work for the thread `checks`, where everything below is called.
   Loop& loop() { return *loop_; }
 
@@ -53,6 +57,7 @@ class LocalAgent {
   const std::string& node_name() const { return node_.node().name(); }
   const catalog::v1::Node& node() const { return node_.node(); }
   RunnerCounts check_counts() const { return runner_->Counts(); }
+  uint64_t sync_failures() const { return sync_failures_; }
   // When the catalog was last seen to be in step; InfinitePast if never.
   absl::Time last_sync() const { return last_sync_; }
 
@@ -122,6 +127,7 @@ class LocalAgent {
   LocalState state_;
   std::set<std::string> changed_outputs_;  // Ids of checks whose output alone has changed.
   absl::Time last_sync_ = absl::InfinitePast();
+  uint64_t sync_failures_ = 0;
   absl::Duration sync_backoff_;
   // Changes proposed, and those of them that were answered; who waits for one to be.
   uint64_t pushed_ = 0;
@@ -134,7 +140,7 @@ class LocalAgent {
   std::unique_ptr<Loop> loop_;
   std::shared_ptr<LoopMailbox> mailbox_;
   std::unique_ptr<CheckRunner> runner_;
-  std::unique_ptr<LoopTimer> sync_timer_, output_timer_, reap_timer_;
+  std::unique_ptr<LoopTimer> sync_timer_, output_timer_, reap_timer_, tick_timer_;
 };
 
 }  // namespace pharos::agent

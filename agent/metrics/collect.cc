@@ -1,0 +1,285 @@
+#include "agent/metrics/collect.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "agent/checks/check_type.h"
+#include "agent/version.h"
+#include "dns/uv_resolver.h"
+#include "dns/worker.h"
+#include "http/api.h"
+#include "http/server_thread.h"
+#include "http/shapes.h"
+
+namespace pharos::agent {
+namespace {
+
+constexpr std::array<const char*, 6> kRcodeNames = {"NOERROR",  "FORMERR", "SERVFAIL",
+                                                    "NXDOMAIN", "NOTIMP",  "REFUSED"};
+constexpr std::array<const char*, 10> kTypeNames = {"A",   "AAAA", "SRV", "TXT",   "PTR",
+                                                    "ANY", "SOA",  "NS",  "CNAME", "other"};
+static_assert(kTypeNames.size() == dns::kCountedTypes.size() + 1);
+constexpr std::array<const char*, 6> kStatusClasses = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
+  const std::string queries = "pharos_dns_queries_total";
+  families.Counter(queries, "DNS messages taken, by transport.", counters.queries_udp.value(),
+                   {{"transport", "udp"}});
+  families.Counter(queries, "", counters.queries_tcp.value(), {{"transport", "tcp"}});
+  for (size_t i = 0; i < kTypeNames.size(); ++i) {
+    families.Counter("pharos_dns_questions_total", "DNS questions, by type.",
+                     counters.queries_by_type[i].value(), {{"type", kTypeNames[i]}});
+  }
+  for (size_t i = 0; i < kRcodeNames.size(); ++i) {
+    families.Counter("pharos_dns_replies_total", "DNS replies, by RCODE.",
+                     counters.replies_by_rcode[i].value(), {{"rcode", kRcodeNames[i]}});
+  }
+  families.Counter("pharos_dns_dropped_total", "DNS messages that get no reply.",
+                   counters.dropped.value());
+  families.Counter("pharos_dns_forwarded_total", "DNS questions for the recursors.",
+                   counters.forwarded.value());
+  families.Counter("pharos_dns_resolved_total",
+                   "Own DNS answers that needed the recursors for a host name.",
+                   counters.resolved.value());
+  families.Counter("pharos_dns_refused_at_bound_total",
+                   "DNS questions answered SERVFAIL because too many were waiting.",
+                   counters.refused_at_bound.value());
+  families.Histogram("pharos_dns_answer_seconds",
+                     "Time from a batch's first query to its last answer, for each query of every "
+                     "16th batch.",
+                     counters.latency);
+}
+
+void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
+                      Families& families) {
+  families.Counter("pharos_dns_udp_too_short_total", "UDP datagrams too short for a DNS header.",
+                   udp.too_short.value());
+  families.Counter("pharos_dns_udp_send_failed_total", "UDP replies that could not be sent.",
+                   udp.send_failed.value());
+  families.Counter("pharos_dns_udp_batches_total", "Batches of UDP datagrams.",
+                   udp.batches.value());
+  families.Gauge("pharos_dns_tcp_connections", "Open TCP connections of DNS clients.",
+                 static_cast<double>(tcp.open.value()));
+  families.Counter("pharos_dns_tcp_accepted_total", "TCP connections of DNS clients.",
+                   tcp.accepted.value());
+  const std::string closed = "pharos_dns_tcp_closed_total";
+  families.Counter(closed, "TCP connections of DNS clients that were closed, by reason.",
+                   tcp.closed_idle.value(), {{"reason", "idle"}});
+  families.Counter(closed, "", tcp.closed_at_cap.value(), {{"reason", "connection cap"}});
+}
+
+void CollectForwarder(const dns::ForwarderCounters& forwarder, const dns::CacheCounters& cache,
+                      Families& families) {
+  families.Counter("pharos_forwarder_queries_total", "Queries sent to recursors.",
+                   forwarder.queries.value());
+  families.Counter("pharos_forwarder_replies_total", "Replies of recursors that were taken.",
+                   forwarder.replies.value());
+  const std::string failed = "pharos_forwarder_failures_total";
+  families.Counter(failed, "Queries to recursors without a good reply, by reason.",
+                   forwarder.timeouts.value(), {{"reason", "timeout"}});
+  families.Counter(failed, "", forwarder.failures.value(), {{"reason", "failure"}});
+  families.Counter(failed, "", forwarder.mismatches.value(), {{"reason", "mismatch"}});
+  families.Counter(failed, "", forwarder.wrong_case.value(), {{"reason", "wrong case"}});
+  families.Counter(failed, "", forwarder.malformed.value(), {{"reason", "malformed"}});
+  families.Counter("pharos_forwarder_tcp_total", "Queries to recursors repeated over TCP.",
+                   forwarder.tcp.value());
+  families.Counter("pharos_forwarder_coalesced_total",
+                   "Questions that joined one under way for the same.",
+                   forwarder.coalesced.value());
+  families.Counter("pharos_forwarder_dropped_total",
+                   "Questions given up because too many were under way.",
+                   forwarder.dropped.value());
+  families.Counter("pharos_forwarder_unanswered_total", "Questions that no recursor answered.",
+                   forwarder.unanswered.value());
+  families.Gauge("pharos_forwarder_in_flight", "Questions under way at recursors.",
+                 static_cast<double>(forwarder.in_flight.value()));
+  families.Counter("pharos_cache_hits_total", "Questions answered from the cache.",
+                   cache.hits.value());
+  families.Counter("pharos_cache_misses_total", "Questions that the cache did not have.",
+                   cache.misses.value());
+  families.Counter("pharos_cache_evictions_total", "Answers that left the full cache.",
+                   cache.evictions.value());
+  families.Counter("pharos_cache_stale_total",
+                   "Expired answers given because no recursor answered.", cache.stale.value());
+  families.Counter("pharos_cache_failures_total", "Remembered failures given.",
+                   cache.failures.value());
+  families.Counter("pharos_cache_prefetches_total", "Answers asked for anew before they expired.",
+                   cache.prefetches.value());
+  families.Gauge("pharos_cache_entries", "Answers in the cache.",
+                 static_cast<double>(cache.entries.value()));
+  families.Gauge("pharos_cache_bytes", "Octets that the cache holds.",
+                 static_cast<double>(cache.octets.value()));
+}
+
+// The resident memory, by /proc/self/statm.
+double ResidentOctets() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t total_pages = 0, resident_pages = 0;
+  file >> total_pages >> resident_pages;
+  return static_cast<double>(resident_pages) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double OpenFiles() {
+  std::error_code none;
+  const std::filesystem::directory_iterator files("/proc/self/fd", none);
+  return static_cast<double>(std::distance(begin(files), end(files)));
+}
+
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
+
+}  // namespace
+
+void CollectDns(dns::Server& dns, Families& families) {
+  dns.ForEachThread([&families](dns::ThreadHandler& handler, int) {
+    auto& worker = static_cast<dns::Worker&>(handler);
+    CollectWorker(worker.counters(), families);
+    const auto& resolver = static_cast<const dns::UvResolver&>(worker.resolver());
+    CollectForwarder(resolver.counters(), resolver.cache_counters(), families);
+  });
+  dns.ForEachListener([&families](const dns::UdpCounters& udp, const dns::TcpCounters& tcp) {
+    CollectListeners(udp, tcp, families);
+  });
+}
+
+void CollectHttp(http::Server& http, Families& families) {
+  http.ForEachEndpoint([&families](std::string_view group, const http::EndpointCounters& endpoint) {
+    const std::string name(group);
+    for (size_t i = 0; i < kStatusClasses.size(); ++i) {
+      const uint64_t count = endpoint.responses[i].value();
+      // Only classes that were seen, but one, so that the family is always there.
+      if (count == 0 && i != 2) continue;
+      families.Counter("pharos_http_responses_total",
+                       "HTTP responses, by part of the API and class of status.", count,
+                       {{"endpoint", name}, {"status", kStatusClasses[i]}});
+    }
+    families.Histogram("pharos_http_request_seconds",
+                       "Time from a whole request to its answer, of requests that do not wait for "
+                       "a change.",
+                       endpoint.duration, {{"endpoint", name}});
+  });
+  const http::ServerCounters counters = http.counters();
+  families.Gauge("pharos_http_connections", "Open HTTP connections.",
+                 static_cast<double>(counters.open));
+  families.Counter("pharos_http_accepted_total", "HTTP connections.", counters.accepted);
+  const std::string refused = "pharos_http_refused_total";
+  families.Counter(refused, "HTTP connections and requests that were refused, by reason.",
+                   counters.closed_at_cap, {{"reason", "connection cap"}});
+  families.Counter(refused, "", counters.closed_at_client_cap, {{"reason", "client cap"}});
+  families.Counter(refused, "", counters.malformed, {{"reason", "malformed"}});
+  families.Counter(refused, "", counters.timed_out, {{"reason", "timeout"}});
+  families.Counter(refused, "", counters.too_large, {{"reason", "too large"}});
+  families.Counter(refused, "", counters.tls_failed, {{"reason", "TLS"}});
+  families.Counter("pharos_http_received_bytes_total", "Octets from HTTP clients.",
+                   counters.octets_in);
+  families.Counter("pharos_http_sent_bytes_total", "Octets to HTTP clients.", counters.octets_out);
+  http.ForEachThread([&families](http::ThreadHandler& handler, int) {
+    const http::WatcherCounters watchers = static_cast<http::Api&>(handler).watchers().counters();
+    families.Gauge("pharos_http_blocking_queries", "HTTP requests that wait for a change.",
+                   static_cast<double>(watchers.waiting));
+    const std::string ended = "pharos_http_blocking_queries_ended_total";
+    families.Counter(ended, "HTTP requests that waited for a change, by how that ended.",
+                     watchers.woken, {{"by", "change"}});
+    families.Counter(ended, "", watchers.timed_out, {{"by", "timeout"}});
+    families.Counter("pharos_http_encoded_total", "Answers from the catalog made into JSON.",
+                     watchers.encoded);
+  });
+}
+
+void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Families& families) {
+  std::array<uint64_t, 3> instances{}, checks{};
+  uint64_t nodes = 0, services = 0, index = 0;
+  int64_t changed_unix_s = 0;
+  {
+    const Published<registry::Snapshot>::ReadGuard snapshot(consensus.published());
+    index = snapshot->index();
+    changed_unix_s = snapshot->changed_unix_s();
+    nodes = snapshot->node_count();
+    services = snapshot->service_count();
+    snapshot->ForEachService([&](const registry::ServiceEntry& service) {
+      for (const auto& instance : service.instances) {
+        ++instances[static_cast<size_t>(instance->health)];
+      }
+    });
+    snapshot->ForEachNode([&](const registry::NodeEntry& node) {
+      for (const auto& check : node.checks) ++checks[static_cast<size_t>(check->status)];
+    });
+  }
+  families.Gauge("pharos_catalog_index", "Index of the catalog that is served.",
+                 static_cast<double>(index));
+  families.Gauge("pharos_catalog_age_seconds", "Since the catalog last changed.",
+                 static_cast<double>(absl::ToUnixSeconds(now) - changed_unix_s));
+  families.Gauge("pharos_catalog_nodes", "Nodes in the catalog.", static_cast<double>(nodes));
+  families.Gauge("pharos_catalog_services", "Services in the catalog, by name.",
+                 static_cast<double>(services));
+  for (size_t i = 0; i < instances.size(); ++i) {
+    const std::string status(http::HealthName(static_cast<registry::Health>(i)));
+    families.Gauge("pharos_catalog_instances", "Service instances in the catalog, by health.",
+                   static_cast<double>(instances[i]), {{"status", status}});
+    families.Gauge("pharos_catalog_checks", "Health checks in the catalog, by status.",
+                   static_cast<double>(checks[i]), {{"status", status}});
+  }
+  const cluster::ConsensusCounters& counters = consensus.counters();
+  families.Counter("pharos_consensus_proposals_total", "Changes of the catalog proposed here.",
+                   counters.proposals);
+  families.Counter("pharos_consensus_refused_total",
+                   "Proposals refused because too many were waiting.", counters.refused);
+  families.Counter("pharos_consensus_publications_total", "Catalogs made visible.",
+                   counters.publications);
+}
+
+void CollectLocal(const LocalAgent& local, absl::Time now, Families& families) {
+  const RunnerCounts counts = local.check_counts();
+  for (size_t type = 0; type < kCheckTypes; ++type) {
+    for (size_t status = 0; status < 3; ++status) {
+      families.Gauge(
+          "pharos_checks", "Health checks of this agent, by type and status.",
+          static_cast<double>(counts.checks[type][status]),
+          {{"type", std::string(TypeWord(static_cast<CheckType>(type)))},
+           {"status", std::string(http::HealthName(static_cast<registry::Health>(status)))}});
+    }
+  }
+  families.Counter("pharos_check_runs_total", "Runs of health checks begun.", counts.runs);
+  families.Counter("pharos_check_timeouts_total", "Runs of health checks that took too long.",
+                   counts.timeouts);
+  families.Gauge("pharos_check_running", "Health checks running.",
+                 static_cast<double>(counts.running));
+  families.Gauge("pharos_check_waiting", "Health checks that are due and wait for their turn.",
+                 static_cast<double>(counts.waiting));
+  families.Gauge("pharos_check_processes", "Processes of script checks.",
+                 static_cast<double>(counts.children));
+  families.Gauge("pharos_agent_services", "Services registered at this agent.",
+                 static_cast<double>(local.state().services.size()));
+  families.Gauge("pharos_agent_sync_age_seconds",
+                 "Since the catalog was last found in step with this agent; -1: never.",
+                 local.last_sync() == absl::InfinitePast()
+                     ? -1
+                     : absl::ToDoubleSeconds(now - local.last_sync()));
+  families.Counter("pharos_agent_sync_failures_total",
+                   "Changes of this agent that the catalog did not take at once.",
+                   local.sync_failures());
+}
+
+void CollectProcess(absl::Time started, Families& families) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  families.Gauge("process_resident_memory_bytes", "Resident memory.", ResidentOctets());
+  families.Counter("process_cpu_seconds_total", "CPU time spent, user and system.",
+                   Seconds(usage.ru_utime) + Seconds(usage.ru_stime));
+  families.Gauge("process_open_fds", "Open file descriptors.", OpenFiles());
+  families.Gauge("process_start_time_seconds", "When the process started, Unix time.",
+                 absl::ToDoubleSeconds(started - absl::UnixEpoch()));
+  families.Gauge("pharos_build_info", "1; its label says the version.", 1,
+                 {{"version", std::string(kVersion)}});
+}
+
+}  // namespace pharos::agent

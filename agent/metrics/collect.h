@@ -1,0 +1,23 @@
+// Reads what the parts of an agent counted. Each function adds its metrics to `families`; all of
+// them are in docs/metrics.md.
+#pragma once
+
+#include "absl/time/time.h"
+#include "agent/local/local_agent.h"
+#include "agent/metrics/families.h"
+#include "cluster/consensus.h"
+#include "dns/server.h"
+#include "http/server.h"
+
+namespace pharos::agent {
+
+// From a thread that is neither the servers' nor blocks them: each is asked on its own threads.
+void CollectDns(dns::Server& dns, Families& families);
+void CollectHttp(http::Server& http, Families& families);
+// From any thread.
+void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Families& families);
+void CollectProcess(absl::Time started, Families& families);
+// On the thread `checks`.
+void CollectLocal(const LocalAgent& local, absl::Time now, Families& families);
+
+}  // namespace pharos::agent
