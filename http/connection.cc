@@ -13,8 +13,9 @@ namespace {
 // What may wait unparsed behind a request that is being answered, before the client's octets stay
 // in the kernel.
 constexpr size_t kPipelinedOctetsMax = size_t{64} * 1024;
-// How long a refused client's octets are read and dropped.
+// How long, and how many of, a refused client's octets are read and dropped.
 constexpr uint64_t kLingerMs = 1000;
+constexpr size_t kLingerOctetsMax = size_t{1} << 20;
 // The buffer that a connection keeps between its requests.
 constexpr size_t kKeptOctets = 4096;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -98,7 +99,12 @@ void Connection::StartReading() {
 void Connection::OnRead(uv_stream_t* stream, ssize_t octets, const uv_buf_t* buffer) {
   auto& self = *static_cast<Connection*>(stream->data);
   if (octets < 0) return self.OnEnd();
-  if (octets == 0 || self.lingering_) return;
+  if (octets == 0) return;
+  if (self.lingering_) {
+    self.lingered_octets_ += static_cast<size_t>(octets);
+    if (self.lingered_octets_ > kLingerOctetsMax) self.Close();
+    return;
+  }
   self.thread_.counters().octets_in += static_cast<uint64_t>(octets);
   self.Receive(std::string_view(buffer->base, static_cast<size_t>(octets)));
 }

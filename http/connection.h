@@ -88,7 +88,8 @@ class Connection {
   uint64_t waiting_since_ms_ = 0;
   uint64_t progress_ms_ = 0;    // When octets last went out.
   uint64_t dispatched_ns_ = 0;  // When the present request was handed on.
-  size_t unsent_octets_ = 0;    // Handed to libuv, and not yet to the kernel.
+  size_t lingered_octets_ = 0;
+  size_t unsent_octets_ = 0;  // Handed to libuv, and not yet to the kernel.
   bool reading_ = false;
   bool parsing_ = false;
   bool continued_ = false;     // 100 Continue was sent for this request.
