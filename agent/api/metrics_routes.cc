@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/str_join.h"
 #include "agent/api/agent_api.h"
 #include "base/status_macros.h"
 #include "http/errors.h"
@@ -40,8 +41,7 @@ void WriteTarget(const registry::Instance& instance, JsonWriter& json) {
   const std::string& address =
       instance.service->address.empty() ? instance.node->address : instance.service->address;
   const bool is_v6 = address.find(':') != std::string::npos;
-  std::string tags = ",";
-  for (const std::string& tag : instance.service->tags) tags += tag + ",";
+  const std::string tags = "," + absl::StrJoin(instance.service->tags, ",") + ",";
   json.BeginObject();
   json.Key("targets");
   json.BeginArray();

@@ -3,14 +3,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "agent/checks/check_type.h"
 #include "agent/version.h"
 #include "dns/uv_resolver.h"
@@ -128,9 +127,13 @@ double ResidentOctets() {
 }
 
 double OpenFiles() {
-  std::error_code none;
-  const std::filesystem::directory_iterator files("/proc/self/fd", none);
-  return static_cast<double>(std::distance(begin(files), end(files)));
+  std::error_code error;
+  int count = 0;
+  for (std::filesystem::directory_iterator file("/proc/self/fd", error), end; !error && file != end;
+       file.increment(error)) {
+    ++count;
+  }
+  return std::max(count - 1, 0);  // One of them reads the folder.
 }
 
 double Seconds(const timeval& time) {

@@ -21,7 +21,7 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 class Families {
  public:
   // Each adds one value to the family `name`, which is made with the first; `help` says what it is.
-  // Counters of the same name and labels add up.
+  // Values of the same name and labels add up, as each thread has its own.
   void Counter(const std::string& name, const std::string& help, double value,
                const Labels& labels = {});
   void Gauge(const std::string& name, const std::string& help, double value,
