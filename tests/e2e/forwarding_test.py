@@ -235,7 +235,7 @@ class Coalescing(ForwardingTest):
     @staticmethod
     def coalesced(agent):
         agent.process.send_signal(signal.SIGUSR1)
-        found = re.findall(r"forwarder\.coalesced=(\d+)", agent.log(200))
+        found = re.findall(r"pharos_forwarder_coalesced_total (\d+)", agent.log(500))
         return int(found[-1]) if found else 0
 
 
