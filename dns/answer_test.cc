@@ -34,6 +34,7 @@ constexpr char kCatalog[] = R"pb(
       services { name: "svc6" port: 9001 address: "fd00::51" }
       services { id: "h1" name: "hostsvc" port: 9021 address: "www.example.net" }
       services { name: "inner" port: 9024 address: "web.service.consul" }
+      services { name: "bynode" port: 9025 address: "alpha.node.consul" }
       services { name: "selfname" port: 9027 address: "SelfName.service.consul" }
       services { name: "ring1" port: 1 address: "ring2.service.consul" }
       services { name: "ring2" port: 1 address: "ring1.service.consul" }
@@ -268,6 +269,11 @@ TEST_F(AnswerTest, AnswersEveryFormOfName) {
        RrType::kA,
        {"inner.service.consul. 0 IN CNAME web.service.consul.",
         "web.service.consul. 0 IN A 10.0.0.1", "web.service.consul. 0 IN A 10.0.0.2"}},
+      {"a node of ours is followed to all that ANY asks for",
+       "bynode.service.consul.",
+       RrType::kAny,
+       {"alpha.node.consul. 0 IN A 10.0.0.1", "alpha.node.consul. 0 IN TXT \"rack=r1\"",
+        "bynode.service.consul. 0 IN CNAME alpha.node.consul."}},
       {"a service named as its own address means the node",
        "selfname.service.consul.",
        RrType::kA,

@@ -101,6 +101,9 @@ std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const Nam
   if (for_type && !address.empty() && !writer_.AddAddress(section, owner, address, ttl_s)) {
     cut_ = true;
   }
+  if (type == RrType::kAny && section == Section::kAnswer) {
+    AddNodeMeta(section, *entry->node, owner, ttl_s);
+  }
   if (KindFor(addresses, type) != registry::AddressKind::kName) return std::nullopt;
   return AsOctets(addresses.name_wire);
 }
