@@ -10,10 +10,22 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"agent", "Runs a Pharos agent", RunAgent},
+    {"catalog", "Lists what is registered", RunCatalog},
+    {"force-leave", "Takes a failed node for one that has left", RunForceLeave},
+    {"info", "Shows figures of the agent", RunInfo},
+    {"join", "Lets the agent join a cluster", RunJoin},
     {"keygen", "Generates a new encryption key", RunKeygen},
+    {"leave", "Lets the agent leave its cluster and stop", RunLeave},
     {"lookup", "Asks a DNS server, as dig does", RunLookup},
+    {"maint", "Puts the node or a service into maintenance", RunMaint},
+    {"members", "Lists the members of the cluster", RunMembers},
+    {"monitor", "Shows the agent's log as it is written", RunMonitor},
+    {"reload", "Lets the agent read its files again", RunReload},
+    {"services", "Registers and removes services", RunServices},
+    {"status", "Says whether this node is healthy, and why not", RunStatus},
     {"validate", "Validate config files/directories", RunValidate},
     {"version", "Prints the Pharos version", RunVersion},
+    {"watch", "Runs a command at each change", RunWatch},
 };
 
 }  // namespace

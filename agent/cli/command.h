@@ -42,8 +42,20 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
                                     Arguments arguments, const Streams& streams,
                                     ParsedFlags& parsed);
 
-// One file each.
+// Each in the file of its name, or of its neighbour.
 int RunAgent(Arguments arguments, const Streams& streams);
+int RunCatalog(Arguments arguments, const Streams& streams);
+int RunForceLeave(Arguments arguments, const Streams& streams);
+int RunInfo(Arguments arguments, const Streams& streams);
+int RunJoin(Arguments arguments, const Streams& streams);
+int RunLeave(Arguments arguments, const Streams& streams);
+int RunMaint(Arguments arguments, const Streams& streams);
+int RunMembers(Arguments arguments, const Streams& streams);
+int RunMonitor(Arguments arguments, const Streams& streams);
+int RunReload(Arguments arguments, const Streams& streams);
+int RunServices(Arguments arguments, const Streams& streams);
+int RunStatus(Arguments arguments, const Streams& streams);
+int RunWatch(Arguments arguments, const Streams& streams);
 int RunLookup(Arguments arguments, const Streams& streams);
 int RunKeygen(Arguments arguments, const Streams& streams);
 int RunValidate(Arguments arguments, const Streams& streams);
