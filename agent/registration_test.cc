@@ -129,6 +129,7 @@ class MakeSyncTest : public testing::Test {
   template <typename List>
   static std::vector<std::string> Ids(const List& list) {
     std::vector<std::string> ids;
+    ids.reserve(list.size());
     for (const auto& record : list) ids.push_back(record->id);
     return ids;
   }

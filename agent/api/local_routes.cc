@@ -239,8 +239,7 @@ Response OneService(const LocalAgent& local, const std::string& id, JsonWriter j
 
 void AnswerService(http::Api& api, const AgentApi& agent, const std::shared_ptr<Exchange>& exchange,
                    const std::string& id, const http::ReadOptions& options) {
-  const auto mailbox = api.mailbox();
-  agent.local.loop().Post([&local = agent.local, mailbox, exchange, id, options,
+  agent.local.loop().Post([&local = agent.local, mailbox = api.mailbox(), exchange, id, options,
                            json = api.MakeJson(exchange->request())] {
     const auto answer = [mailbox, exchange](Response response) {
       LoopMailbox::Post(

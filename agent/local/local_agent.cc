@@ -214,7 +214,7 @@ void LocalAgent::LoadKept() {
     const bool has_service =
         check.ok() && (check->service_id.empty() || state_.FindService(check->service_id));
     if (has_service) {
-      AddCheck(*std::move(check), Source::kApi);
+      AddCheck(*check, Source::kApi);
     } else {
       PHAROS_LOG(kError, "agent", "The kept check \"%s\" is left out: %s", kept.id,
                  check.ok() ? "its service is not registered any more"
@@ -230,12 +230,12 @@ void LocalAgent::AddService(ServiceDefinition definition, Source source) {
   FillTaggedAddresses(definition);
   const std::string id = definition.id;
   TellWaiting(id);
-  std::vector<CheckDefinition> checks = definition.checks;
+  const std::vector<CheckDefinition> checks = definition.checks;
   state_.services[id] = {.definition = std::move(definition), .source = source};
-  for (CheckDefinition& check : checks) AddCheck(std::move(check), source);
+  for (const CheckDefinition& check : checks) AddCheck(check, source);
 }
 
-void LocalAgent::AddCheck(CheckDefinition definition, Source source) {
+void LocalAgent::AddCheck(const CheckDefinition& definition, Source source) {
   const std::string id = definition.id;
   const auto before = state_.checks.find(id);
   LocalCheck check;
@@ -345,14 +345,15 @@ void LocalAgent::DeregisterService(const std::string& id, Done done) {
   Push(DeregisterOf(node_name(), id, ""), std::move(done));
 }
 
-void LocalAgent::RegisterCheck(CheckDefinition definition, std::string_view body, Done done) {
+void LocalAgent::RegisterCheck(const CheckDefinition& definition, std::string_view body,
+                               Done done) {
   const std::string id = definition.id;
   if (!definition.service_id.empty() && state_.FindService(definition.service_id) == nullptr) {
     return done(absl::NotFoundError(
         absl::StrFormat("ServiceID \"%s\" does not exist", definition.service_id)));
   }
   LogLost("Check", id, store_.Put(Kept::kCheck, id, body));
-  AddCheck(std::move(definition), Source::kApi);
+  AddCheck(definition, Source::kApi);
   PushCheck(state_.checks[id], std::move(done));
 }
 

@@ -68,7 +68,7 @@ class LocalAgent {
   // NotFound for an unknown id.
   void DeregisterService(const std::string& id, Done done);
   // NotFound (`ServiceID "x" does not exist`) for a check of an unknown service.
-  void RegisterCheck(CheckDefinition definition, std::string_view body, Done done);
+  void RegisterCheck(const CheckDefinition& definition, std::string_view body, Done done);
   void DeregisterCheck(const std::string& id, Done done);
   // NotFound and FailedPrecondition as CheckRunner::UpdateTtl.
   void UpdateTtl(const std::string& id, registry::Health status, std::string output, Done done);
@@ -96,7 +96,7 @@ class LocalAgent {
   void TakeDefinitions(const Config& config);
   void LoadKept();
   void AddService(ServiceDefinition definition, Source source);
-  void AddCheck(CheckDefinition definition, Source source);
+  void AddCheck(const CheckDefinition& definition, Source source);
   void AddMaintenance(const std::string& service_id, const std::string& reason);
   void RemoveCheck(const std::string& id);
   void RemoveService(const std::string& id);
