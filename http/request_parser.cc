@@ -167,6 +167,11 @@ bool RequestParser::FinishHead() {
     return false;
   }
   for (auto& [name, value] : request_.headers) {
+    // Servers that disagree on what such a name is can be played against each other.
+    if (name.empty() || name.find_first_of(" \t") != std::string::npos) {
+      Refuse(400, "Bad request: a blank in, or before the colon behind, a header's name");
+      return false;
+    }
     if (HasControlOctet(value) || HasControlOctet(name)) {
       Refuse(400, absl::StrFormat("Bad request: a control character in header \"%s\"",
                                   name.substr(0, name.find_first_of("\r\n"))));
