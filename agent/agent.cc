@@ -180,6 +180,10 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   const dns::ResolverOptions resolver_options = MakeResolverOptions(next, options.threads);
   RETURN_IF_ERROR(
       dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
+  const http::TlsOptions tls = MakeHttpOptions(next).tls;
+  const bool new_tls = http_ != nullptr && !tls.cert_file.empty();
+  // Looked at before anything is changed, as what cannot be used leaves everything as it was.
+  if (new_tls) RETURN_IF_ERROR(http::MakeTlsContext(tls).status());
   RETURN_IF_ERROR(local_->Reload(next));
 
   SetLogLevel(next.log.level);
@@ -192,9 +196,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   }
   if (http_ != nullptr) {
     http_->SetConnectionsPerClientMax(next.http.connections_per_client_max);
-    if (const http::ServerOptions http = MakeHttpOptions(next); !http.tls.cert_file.empty()) {
-      RETURN_IF_ERROR(http_->ReloadTls(http.tls));
-    }
+    if (new_tls) RETURN_IF_ERROR(http_->ReloadTls(tls));
   }
   if (!need_restart.empty()) {
     PHAROS_LOG(kWarn, "agent", "Changes of these keys wait for a restart: %s",

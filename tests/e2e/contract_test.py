@@ -190,6 +190,27 @@ class Contract(unittest.TestCase):
         self.assertIn("bad certificate", unknown.text)
         self.assertNotIn("NodeName", unknown.text)
 
+        def shown():
+            connection = known.connect()
+            connection.connect()
+            try:
+                return connection.sock.getpeercert(binary_form=True)
+            finally:
+                connection.close()
+        before = shown()
+        make_certificates(folder.name)
+        self.assertEqual(harness.client.put("agent/reload").status, 200)
+        # Signed by the new authority, as the client's now is.
+        known = http_client.Client(port, tls=http_client.insecure_tls(at("client.pem"),
+                                                                      at("client.key")))
+        self.assertNotEqual(shown(), before)
+        self.assertEqual(known.get("agent/self").status, 200)
+        pathlib.Path(at("server.key")).write_text("no key")
+        refused = harness.client.put("agent/reload")
+        self.assertEqual(refused.status, 500)
+        self.assertIn("server.key", refused.text)
+        self.assertEqual(known.get("agent/self").status, 200, "the old ones are still in use")
+
 
 if __name__ == "__main__":
     lib.main()
