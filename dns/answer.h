@@ -34,7 +34,8 @@ struct AnswerContext {
   AnswerScratch& scratch;
   // What was resolved for this query so far; empty at first.
   const std::vector<ExternalAnswer>& external;
-  // Whether more may be resolved; else names that are not in `external` are left as they are.
+  // Whether more may be resolved; else names that are not in `external` are left as they are, and
+  // reverse names are answered as if there were no recursors.
   bool may_resolve = true;
 };
 

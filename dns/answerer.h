@@ -11,6 +11,7 @@
 #include "dns/answer.h"
 #include "dns/name_question.h"
 #include "dns/reply_writer.h"
+#include "dns/reverse_name.h"
 
 namespace pharos::dns {
 
@@ -61,7 +62,7 @@ class Answerer {
   NameParts ZoneOwner() const;
   Octets SoaRdata(const Zone& zone, MutableOctets buffer) const;
   void AddSoa(Section section);
-  void AddReverseSoa();
+  void AddReverseSoa(const ReverseName& reverse);
   void AddReverseTarget(const registry::AddressEntry& entry);
   void AddNameServers(Section section);
   void AddNodeMeta(Section section, const registry::Node& node, const NameParts& owner,

@@ -9,6 +9,7 @@
 #include "dns/forwarded_reply.h"
 #include "dns/handler.h"
 #include "dns/reply_writer.h"
+#include "dns/reverse_name.h"
 
 namespace pharos::dns {
 namespace {
@@ -130,16 +131,33 @@ size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets 
     waiting->query.edns->client_subnet = waiting->client_subnet;
   }
   ++waiting_count_;
-  resolver_->Resolve(
-      QuestionOf(query), clock_.Now(), [this, waiting](const UpstreamAnswer& answer) {
-        const MutableOctets target =
-            waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
-        Deliver(waiting,
-                WriteForwardedReply(waiting->query, answer,
-                                    OctetsMax(waiting->query, waiting->path.transport), target));
-      });
+  resolver_->Resolve(QuestionOf(query), clock_.Now(),
+                     [this, waiting](const UpstreamAnswer& answer) {
+                       Deliver(waiting, WriteForwarded(*waiting, answer));
+                     });
   waiting->at_once = false;
   return waiting->reply_octets;
+}
+
+size_t Worker::WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answer) {
+  const MutableOctets target = waiting.at_once ? waiting.reply_at_once : MutableOctets(late_reply_);
+  if (answer.rcode == Rcode::kNxDomain) {
+    if (const size_t octets = AnswerAboveOurs(waiting, target); octets > 0) return octets;
+  }
+  return WriteForwardedReply(waiting.query, answer,
+                             OctetsMax(waiting.query, waiting.path.transport), target);
+}
+
+size_t Worker::AnswerAboveOurs(const Waiting& waiting, MutableOctets target) {
+  size_t octets = 0;
+  BeginBatch();
+  if (IsAboveRegistered(waiting.query.qname, **guard_)) {
+    AnswerContext context = MakeContext(waiting.path.transport, kNothingResolved);
+    context.may_resolve = false;
+    octets = Answer(waiting.query, context, target).reply_octets;
+  }
+  EndBatch();
+  return octets;
 }
 
 size_t Worker::Resolve(Octets request, const Random& random_before,

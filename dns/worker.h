@@ -67,6 +67,11 @@ class Worker : public ThreadHandler {
   // Asks the recursors what the query asks. The answer goes into `reply` if it is there at once
   // (its length is returned), else to the path when it comes (0).
   size_t Forward(const Query& query, const ReplyPath& path, MutableOctets reply);
+  size_t WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answer);
+  // The recursors deny a name that is above a reverse name of ours, so it exists: a resolver that
+  // asks for one label after the other (RFC 9156) would else not come to ours. Returns the length
+  // of the reply that says so, or 0 if the name is no such one.
+  size_t AnswerAboveOurs(const Waiting& waiting, MutableOctets target);
   // Resolves the host names, then answers the query with them; as Forward.
   size_t Resolve(Octets request, const Random& random_before,
                  const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,

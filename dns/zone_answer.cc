@@ -220,13 +220,16 @@ void Answerer::AddReverseTarget(const registry::AddressEntry& entry) {
   }
 }
 
-// A negative reverse answer needs an SOA above the name (RFC 2308 section 3): that of the reverse
-// domain, which we stand for.
-void Answerer::AddReverseSoa() {
+// A negative reverse answer needs an SOA at or above the name (RFC 2308 section 3). We stand for
+// every zone of the reverse tree, so it is that of the smallest network whose name can end at a
+// label: a resolver that has any of the zones above from us takes it as from inside (one from above
+// would be an error to BIND).
+void Answerer::AddReverseSoa(const ReverseName& reverse) {
   const Octets wire = query_.qname.wire();
   size_t offset = 0;
-  size_t labels = query_.qname.CountLabels();
-  for (; labels > 2; --labels) offset += wire[offset] + size_t{1};
+  for (size_t labels = query_.qname.CountLabels(); labels > reverse.network_labels; --labels) {
+    offset += wire[offset] + size_t{1};
+  }
   std::array<uint8_t, kSoaRdataOctetsMax> buffer;
   writer_.AddRecord(Section::kAuthority, RrType::kSoa, writer_.QnameSuffix(offset),
                     config_.soa.minimum_s, SoaRdata(config_.zones.front(), buffer));

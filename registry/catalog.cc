@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "registry/command.h"
 #include "registry/make_records.h"
+#include "registry/network_key.h"
 #include "registry/records.h"
 
 namespace pharos::registry {
@@ -119,6 +120,14 @@ void CountSuffixes(PersistentMap<std::string, uint32_t>& counts, const std::stri
                    int change) {
   for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
     Count(counts, name.substr(dot + 1), change);
+  }
+}
+
+// Counts every network that the address is in.
+void CountNetworks(PersistentMap<std::string, uint32_t>& counts, const IpAddress& ip, int change) {
+  const size_t step = NetworkStepBits(ip);
+  for (size_t bits = step; bits < 8 * ip.octets().size(); bits += step) {
+    Count(counts, NetworkKey(ip, bits), change);
   }
 }
 
@@ -294,8 +303,9 @@ void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const
         old == nullptr ? std::make_unique<AddressEntry>() : std::make_unique<AddressEntry>(*old);
     ReplaceByName((*entry).*list, before, add);
     if (entry->nodes.empty() && entry->services.empty()) {
-      head_.addresses_.Erase(ip);
+      if (head_.addresses_.Erase(ip)) CountNetworks(head_.networks_, ip, -1);
     } else {
+      if (old == nullptr) CountNetworks(head_.networks_, ip, 1);
       head_.addresses_.Set(ip, Ref<const AddressEntry>(entry.release()));
     }
   };

@@ -253,6 +253,29 @@ TEST_F(CatalogTest, KnowsWhatHasNodesBelow) {
   EXPECT_FALSE(Now().HasNodeBelow("hall"));
 }
 
+TEST_F(CatalogTest, KnowsWhichNetworksHaveAddresses) {
+  const auto near = [this](std::string_view network, size_t prefix_bits) {
+    return Now().HasAddressNear(*IpAddress::Parse(network), prefix_bits);
+  };
+  Apply(R"(register { node { name: "a" address: "10.1.2.3" } services { name: "web" } })");
+  Apply(R"(register { node { name: "b" address: "10.1.9.9" }
+                      services { name: "six" address: "fd00:1:2::3" } })");
+  EXPECT_TRUE(near("10.0.0.0", 8));
+  EXPECT_TRUE(near("10.1.2.0", 24));
+  EXPECT_FALSE(near("10.1.3.0", 24));
+  EXPECT_FALSE(near("11.0.0.0", 8));
+  EXPECT_TRUE(near("fd00:1::", 32));
+  EXPECT_TRUE(near("fd00:1:f000::", 36)) << "counted by fd00:1::/32";
+  EXPECT_FALSE(near("fd00:2::", 32));
+  Apply(R"(register { node { name: "a" address: "10.1.9.9" } })");
+  EXPECT_FALSE(near("10.1.2.0", 24));
+  Apply(R"(deregister { node: "b" })");
+  EXPECT_TRUE(near("10.1.9.0", 24)) << "node a is still there";
+  EXPECT_FALSE(near("fd00::", 16));
+  Apply(R"(deregister { node: "a" })");
+  EXPECT_FALSE(near("10.0.0.0", 8));
+}
+
 TEST_F(CatalogTest, KnowsWhichTagsThereAre) {
   Apply(kAlpha);
   Apply(R"(register { node { name: "beta" address: "10.0.0.2" }

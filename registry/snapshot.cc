@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "registry/network_key.h"
+
 namespace pharos::registry {
 
 const RecordSet* ServiceEntry::FindTag(std::string_view tag) const {
@@ -33,6 +35,12 @@ const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {
 
 bool Snapshot::HasNodeBelow(std::string_view lower_suffix) const {
   return node_suffixes_.Find(lower_suffix) != nullptr;
+}
+
+bool Snapshot::HasAddressNear(const IpAddress& network, size_t prefix_bits) const {
+  const size_t counted_bits = prefix_bits - prefix_bits % NetworkStepBits(network);
+  if (counted_bits == 0) return true;
+  return networks_.Find(NetworkKey(network, counted_bits)) != nullptr;
 }
 
 bool Snapshot::HasTag(std::string_view lower_tag) const { return tags_.Find(lower_tag) != nullptr; }

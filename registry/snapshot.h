@@ -104,6 +104,9 @@ class Snapshot {
   size_t service_count() const { return services_.size(); }
   // Whether the name of some node ends in `.<lower_suffix>`.
   bool HasNodeBelow(std::string_view lower_suffix) const;
+  // Whether FindAddress knows some address in the network, or in a somewhat larger one: prefixes
+  // are counted in steps of 8 bits (IPv4) or 16 (IPv6), the first 16 bits of IPv6 not at all.
+  bool HasAddressNear(const IpAddress& network, size_t prefix_bits) const;
   // Whether some instance of any service, healthy or not, has the tag.
   bool HasTag(std::string_view lower_tag) const;
 
@@ -119,6 +122,8 @@ class Snapshot {
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
   PersistentMap<std::string, ServiceSlot> services_;
   PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
+  // How many addresses_ are in the network (NetworkKey in registry/network_key.h).
+  PersistentMap<std::string, uint32_t> networks_;
   // How many nodes have a name that ends in `.<key>`, and how many services have the tag.
   PersistentMap<std::string, uint32_t> node_suffixes_;
   PersistentMap<std::string, uint32_t> tags_;
