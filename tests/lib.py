@@ -1,5 +1,4 @@
-"""What the tests that run real binaries share: an agent on free loopback ports, another resolver in
-front of it, dig, and the count.
+"""What the tests that run real binaries share: an agent on free loopback ports, dig, and the count.
 
 A test file is a unittest file that ends with `lib.main()`. Nothing but Python's standard library is
 needed, and dig.
@@ -9,7 +8,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -136,7 +134,6 @@ class Agent:
         self.binary, self.args, self.prefix = binary, list(args), list(prefix)
         names = ["dns", "http", "grpc", "serf_lan", "serf_wan", "server"]
         self.ports = dict(zip(names, free_ports(len(names))))
-        self.dns_port = self.ports["dns"]
         self._folder = tempfile.TemporaryDirectory(prefix="pharos-test-")
         self.folder = pathlib.Path(self._folder.name)
         self.log_path = self.folder / "log"
@@ -146,6 +143,7 @@ class Agent:
             if isinstance(value, dict):
                 value = {**base.get(key, {}), **value}
             base[key] = value
+        self.dns_port = base["ports"]["dns"]
         self.write("config.json", base)
         (self.folder / "conf.d").mkdir()
         for name, definition in (definitions or {}).items():
@@ -219,122 +217,6 @@ class AgentTest(unittest.TestCase):
 
     def dig(self, name, type="A", *options):
         return self.agent.dig(name, type, *options)
-
-
-def recipe(heading, port):
-    """The configuration that docs/operating.md gives behind **heading**, for an agent at `port`."""
-    text = (ROOT / "docs" / "operating.md").read_text()
-    block = re.search(rf"^\*\*{re.escape(heading)}\*\*.*?^```\n(.*?)^```$", text,
-                      re.MULTILINE | re.DOTALL)[1]
-    assert "8600" in block, block
-    return block.replace("8600", str(port))
-
-
-class Resolver:
-    """Another resolver, for use in `with`. A subclass says how it is run and configured; `port` and
-    `folder`, which is its own, are for its use. What runs is a copy of the program: the AppArmor
-    profiles that Debian ties to the paths of its daemons would not let them read `folder`."""
-
-    program = ""
-
-    def __init__(self):
-        self.port, = free_ports(1)
-        self._folder = tempfile.TemporaryDirectory(prefix=f"pharos-test-{self.program}-")
-        self.folder = pathlib.Path(self._folder.name)
-
-    def arguments(self, config_path):
-        """That make it run in the foreground, with its log on standard error."""
-        raise NotImplementedError
-
-    def config(self):
-        """The text of its configuration file."""
-        raise NotImplementedError
-
-    def __enter__(self):
-        config_path = self.folder / "config"
-        config_path.write_text(self.config())
-        # A user's PATH often has no /usr/sbin.
-        program = shutil.copy(shutil.which(self.program, path=os.environ["PATH"] + ":/usr/sbin"),
-                              self.folder)
-        with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen([program, *self.arguments(config_path)],
-                                            stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT)
-        try:
-            wire.until(f"{self.program} answers", self.is_ready)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def is_ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"{self.program} ended:\n{self.log()}")
-        return answers(self.port)
-
-    def __exit__(self, *unused):
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._folder.cleanup()
-
-    def log(self):
-        return (self.folder / "log").read_text(errors="replace")[-4000:]
-
-
-class BehindResolver:
-    """What holds of every resolver that has the zone `consul.` from the agent. Mixed into a
-    TestCase, whose `resolver_for` makes the Resolver in front of the agent at a port."""
-
-    definitions = {"web.json": {"services": [
-        {"id": f"web-{i}", "name": "web", "port": 80 + i, "address": f"10.0.0.{i}",
-         "tags": ["primary", "a.b.c"]} for i in (1, 2)]}}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.agent = cls.enterClassContext(Agent(definitions=cls.definitions))
-        cls.resolver = cls.enterClassContext(cls.resolver_for(cls.agent.dns_port))
-
-    def ask(self, name, type="A"):
-        return dig(self.resolver.port, name, type, seconds=8)
-
-    def test_addresses(self):
-        for name in ("web.service.consul", "primary.web.service.consul",
-                     "a.b.c.web.service.consul", "web.service.dc1.consul",
-                     "web.service.dc1.dc.consul"):
-            with self.subTest(name):
-                reply = self.ask(name)
-                self.assertEqual((reply.status, reply.rdata()),
-                                 ("NOERROR", ["10.0.0.1", "10.0.0.2"]),
-                                 f"{reply}\n{self.resolver.log()}")
-
-    def test_srv(self):
-        for name in ("web.service.consul", "_web._tcp.service.consul",
-                     "_web._primary.service.consul"):
-            with self.subTest(name):
-                reply = self.ask(name, "SRV")
-                self.assertEqual(reply.rdata(), ["1 1 81 0a000001.addr.dc1.consul.",
-                                                 "1 1 82 0a000002.addr.dc1.consul."],
-                                 f"{reply}\n{self.resolver.log()}")
-                for target in (each.split()[3] for each in reply.rdata()):
-                    self.assertEqual(len(self.ask(target).answer), 1)
-
-    def test_node(self):
-        self.assertEqual(self.ask("agent-1.node.consul").rdata(), ["127.0.0.1"])
-
-    def test_no(self):
-        self.assertEqual(self.ask("nosuch.service.consul").status, "NXDOMAIN")
-        reply = self.ask("web.service.consul", "AAAA")
-        self.assertEqual((reply.status, reply.answer), ("NOERROR", []), reply)
-        # What was said about the names around it hides nothing.
-        self.assertEqual(self.ask("web.service.consul").status, "NOERROR")
-
-    def test_zone(self):
-        self.assertEqual(self.ask("consul", "SOA").types("answer"), ["SOA"])
-        self.assertEqual(self.ask("consul", "NS").rdata(), ["agent-1.node.dc1.consul."])
 
 
 def main():

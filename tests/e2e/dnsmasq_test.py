@@ -5,17 +5,12 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import behind
 import lib
 
 
-class Dnsmasq(lib.Resolver):
-    """Knows what `zone`, lines of its configuration, says and nothing else."""
-
+class Dnsmasq(behind.Resolver):
     program = "dnsmasq"
-
-    def __init__(self, zone):
-        super().__init__()
-        self.zone = zone
 
     def arguments(self, config_path):
         return ["--keep-in-foreground", f"--conf-file={config_path}"]
@@ -31,24 +26,25 @@ log-facility=-
 log-queries
 no-hosts
 no-resolv
+server=127.0.0.1#{self.outside}
 {self.zone}
 """
 
 
-class Recipe(lib.BehindResolver, unittest.TestCase):
+class Recipe(behind.BehindResolver, unittest.TestCase):
     """As docs/operating.md has it."""
 
     @staticmethod
-    def resolver_for(agent_port):
-        return Dnsmasq(lib.recipe("dnsmasq", agent_port))
+    def resolver_for(agent_port, outside_port):
+        return Dnsmasq(behind.recipe("dnsmasq", agent_port)[0], outside_port)
 
 
-class RecipeAgainstRebinding(lib.BehindResolver, unittest.TestCase):
+class RecipeAgainstRebinding(behind.BehindResolver, unittest.TestCase):
     """Private addresses, which are most of what the agent answers with, get through."""
 
     @staticmethod
-    def resolver_for(agent_port):
-        return Dnsmasq("stop-dns-rebind\n" + lib.recipe("dnsmasq", agent_port))
+    def resolver_for(agent_port, outside_port):
+        return Dnsmasq("stop-dns-rebind\n" + behind.recipe("dnsmasq", agent_port)[0], outside_port)
 
 
 lib.main()
