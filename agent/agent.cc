@@ -76,6 +76,8 @@ absl::Status Agent::StartDns() {
   const dns::ServerOptions options = MakeServerOptions(loaded_.config);
   if (options.addresses.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(dns::AnswerConfig answers, MakeAnswerConfig(loaded_.config));
+  SecureRandom(cookie_seed_);
+  answers.cookies.seed = cookie_seed_;
   const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
   const dns::ResolverOptions resolver_options =
       MakeResolverOptions(loaded_.config, options.threads);
@@ -176,6 +178,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   next.dns.threads = threads;
 
   ASSIGN_OR_RETURN(dns::AnswerConfig answers, MakeAnswerConfig(next));
+  answers.cookies.seed = cookie_seed_;
   const dns::ServerOptions options = MakeServerOptions(next);
   const dns::ResolverOptions resolver_options = MakeResolverOptions(next, options.threads);
   RETURN_IF_ERROR(

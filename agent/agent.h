@@ -68,6 +68,7 @@ class Agent {
 
   LoadedConfig loaded_;
   std::string node_id_;
+  dns::CookieSecret cookie_seed_{};  // Kept over reloads, so that clients' cookies stay valid.
   RealClock clock_;
   std::unique_ptr<cluster::Consensus> consensus_;
   std::unique_ptr<LocalAgent> local_;

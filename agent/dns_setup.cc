@@ -42,11 +42,15 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
                  .expire_s = given.soa.expire_s,
                  .minimum_s = given.soa.min_ttl_s};
   answers.only_passing = given.only_passing;
-  answers.enable_truncate = given.enable_truncate;
+  answers.enable_truncate = given.enable_truncate || given.profile == DnsProfile::kStandard;
   answers.compression = !given.disable_compression;
   answers.node_meta_txt = given.enable_additional_node_meta_txt;
   answers.udp_answer_limit = static_cast<uint32_t>(given.udp_answer_limit);
   answers.a_record_limit = static_cast<uint32_t>(given.a_record_limit);
+  answers.nsid = given.nsid;
+  answers.cookies.enabled = given.cookies;
+  answers.cookies.required = given.require_cookie;
+  answers.cookies.secrets = given.cookie_secrets;
   answers.recursion_available = !given.recursors.empty();
   return answers;
 }

@@ -9,7 +9,8 @@
 
 namespace pharos::agent {
 
-// InvalidArgument for a domain that cannot be served.
+// InvalidArgument for a domain that cannot be served. The seed of cookies is left to the agent,
+// which keeps one as long as it runs.
 absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config);
 
 // No address where `ports.dns` is off.

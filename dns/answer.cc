@@ -28,19 +28,21 @@ Answerer::Answerer(const Query& query, const AnswerContext& context, MutableOcte
       writer_(query, reply, limits_.octets_max, context.config.compression) {}
 
 Handled Answerer::Answer() {
-  // RFC 6891 section 6.1.3: whatever an unknown version may mean, we do not know it.
-  if (query_.edns && query_.edns->version > 0) return Refuse(Rcode::kBadVers);
   ParseNameQuestion(query_.qname, query_.qtype, config_, question_);
   if (question_.form == NameForm::kReverse) return AnswerReverse();
   if (question_.form == NameForm::kOutside) {
     if (config_.recursion_available)
       return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
-    return Refuse(Rcode::kRefused);
+    return Refuse(Rcode::kRefused, {InfoCode::kNotAuthoritative});
   }
-  if (query_.qclass != RrClass::kIn) return Refuse(Rcode::kRefused);
+  if (query_.qclass != RrClass::kIn) {
+    return Refuse(Rcode::kRefused, {InfoCode::kNotSupported, "only class IN is served"});
+  }
   if (query_.qtype == RrType::kAxfr || query_.qtype == RrType::kIxfr) {
-    return Refuse(Rcode::kRefused);
+    return Refuse(Rcode::kRefused, {InfoCode::kNotSupported, "the zone is not transferred"});
   }
+  // Who has no catalog at all must not say that a name does not exist.
+  if (snapshot_.index() == 0) return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
   return AnswerZone();
 }
 
@@ -91,7 +93,7 @@ Handled Answerer::AnswerReverse() {
     return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
   }
   if (reverse.kind == ReverseName::kOther || query_.qclass != RrClass::kIn) {
-    return Refuse(Rcode::kRefused);
+    return Refuse(Rcode::kRefused, {InfoCode::kNotAuthoritative});
   }
   const bool exists = entry != nullptr || reverse.kind == ReverseName::kPart;
   AddReverseSoa(reverse);
@@ -116,7 +118,8 @@ Handled Answerer::FinishWith(Rcode rcode) {
   return {.outcome = Outcome::kReply, .reply_octets = writer_.Finish(rcode, flags), .needed = {}};
 }
 
-Handled Answerer::Refuse(Rcode rcode) {
+Handled Answerer::Refuse(Rcode rcode, const ExtendedError& why) {
+  writer_.SetError(why);
   const uint16_t flags = config_.recursion_available ? kFlagRa : 0;
   return {.outcome = Outcome::kReply, .reply_octets = writer_.Finish(rcode, flags), .needed = {}};
 }

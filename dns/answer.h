@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/ip_address.h"
 #include "base/octets.h"
 #include "base/random.h"
 #include "dns/answer_config.h"
+#include "dns/cookie.h"
 #include "dns/query.h"
 #include "dns/resolver.h"
 #include "registry/snapshot.h"
@@ -37,6 +40,12 @@ struct AnswerContext {
   // Whether more may be resolved; else names that are not in `external` are left as they are, and
   // reverse names are answered as if there were no recursors.
   bool may_resolve = true;
+  // Who asks, and over TCP, how long its connection may be idle.
+  IpAddress client = {};
+  absl::Duration idle_timeout = absl::ZeroDuration();
+  // What judges cookies, by which clock; null: cookies mean nothing. Both or neither.
+  CookieMaker* cookies = nullptr;
+  const Clock* clock = nullptr;
 };
 
 enum class Outcome : uint8_t {

@@ -92,6 +92,7 @@ CacheResult AnswerCache::Find(const UpstreamQuestion& question, absl::Time now,
     if (!GiveStale(entry, question, now, answer)) {
       counters_.failures.Add();
       answer = UpstreamAnswer();
+      answer.extended_error = {InfoCode::kCachedError, "the recursors did not answer just now"};
     }
     return CacheResult::kFailed;
   }
@@ -119,6 +120,8 @@ bool AnswerCache::GiveStale(CacheEntry* entry, const UpstreamQuestion& question,
   if (entry->failure_only || now >= entry->expires + kStaleLifetime) return false;
   entry->Decode(question, now - entry->stored, kStaleTtl_s, kStaleTtl_s, answer);
   answer.stale = true;
+  const bool no_name = answer.rcode == Rcode::kNxDomain;
+  answer.extended_error = {no_name ? InfoCode::kStaleNxDomain : InfoCode::kStaleAnswer};
   counters_.stale.Add();
   return true;
 }

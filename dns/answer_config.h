@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "dns/cookie.h"
 #include "dns/name.h"
 
 namespace pharos::dns {
@@ -62,6 +63,8 @@ struct AnswerConfig {
   uint32_t udp_answer_limit = 3;     // Of answers over UDP without EDNS; 0: none of its own.
   uint32_t a_record_limit = 0;       // Of addresses in any answer; 0: none.
   bool recursion_available = false;  // Recursors are configured.
+  CookieSettings cookies;
+  std::string nsid;  // Who we say we are (RFC 5001), at most kNsidOctetsMax; empty: nothing.
 };
 
 }  // namespace pharos::dns

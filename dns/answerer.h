@@ -47,7 +47,8 @@ class Answerer {
   Handled AnswerReverse();
   Handled Positive();
   Handled Negative(Rcode rcode);
-  Handled Refuse(Rcode rcode);
+  // Without records; `why` is for people who look into it.
+  Handled Refuse(Rcode rcode, const ExtendedError& why);
   Handled FinishWith(Rcode rcode);
   bool KnowsDatacenter() const;
 

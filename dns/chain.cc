@@ -155,6 +155,7 @@ void Answerer::FollowOutside(const Name& target, RrType type, Section section,
     }
     return;
   }
+  if (known->answer.extended_error) writer_.SetError(*known->answer.extended_error);
   for (const Record& record : known->answer.answer) {
     const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
     const bool wanted = record.type == RrType::kCname || record.type == question.qtype;

@@ -23,11 +23,13 @@ bool SameRrset(const Record& a, const Record& b) {
 class ForwardedReply {
  public:
   ForwardedReply(const Query& query, MutableOctets reply, size_t octets_max)
-      : query_(query), writer_(reply.first(std::min(octets_max, reply.size()))) {
+      : query_(query), opt_(query), writer_(reply.first(std::min(octets_max, reply.size()))) {
     writer_.Rewind(kHeaderOctets);
     writer_.Append(query.question);
     if (!query.question.empty()) compressor_.Remember(query.qname.wire(), kHeaderOctets);
   }
+
+  void SetError(const ExtendedError& error) { opt_.SetError(error); }
 
   // Writes as many whole RRsets of a section as fit; false if not all did.
   bool AddSection(size_t section, const std::vector<Record>& records) {
@@ -42,7 +44,7 @@ class ForwardedReply {
   }
 
   size_t Finish(Rcode rcode, uint16_t flags) {
-    WriteOpt(query_, rcode, writer_);
+    opt_.Write(rcode, writer_);
     WriteHeader(query_, rcode, flags, counts_, writer_);
     return writer_.offset();
   }
@@ -51,7 +53,7 @@ class ForwardedReply {
   bool AddRrset(size_t section, std::span<const Record> records) {
     const size_t start = writer_.offset();
     for (const Record& record : records) AddRecord(record);
-    if (!writer_.ok() || writer_.remaining() < OptOctets(query_)) {
+    if (!writer_.ok() || writer_.remaining() < opt_.octets()) {
       writer_.Rewind(start);
       compressor_.Rewind(start);
       return false;
@@ -88,6 +90,7 @@ class ForwardedReply {
   }
 
   const Query& query_;
+  ReplyOpt opt_;
   ByteWriter writer_;
   NameCompressor compressor_;
   std::array<uint16_t, 3> counts_{};
@@ -98,6 +101,7 @@ class ForwardedReply {
 size_t WriteForwardedReply(const Query& query, const UpstreamAnswer& answer, size_t octets_max,
                            MutableOctets reply) {
   ForwardedReply writer(query, reply, octets_max);
+  if (answer.extended_error) writer.SetError(*answer.extended_error);
   const bool answer_whole = writer.AddSection(0, answer.answer);
   const bool authority_whole = answer_whole && writer.AddSection(1, answer.authority);
   if (authority_whole) writer.AddSection(2, answer.additional);

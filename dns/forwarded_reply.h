@@ -11,7 +11,8 @@ namespace pharos::dns {
 
 // Writes the reply to `query` into `reply` and returns its length, at most `octets_max` (at least
 // kPlainUdpOctetsMax, at most what `reply` has room for). The question is copied as it came; AA and
-// AD are as in `answer`; names are compressed where any client must understand it.
+// AD are as in `answer`, whose extended error goes into OPT; names are compressed where any client
+// must understand it.
 //
 // What does not fit is left out at a boundary of RRsets (RFC 2181 section 9): additional records
 // first, and silently; a cut answer, or a negative one without its SOA, has TC. Never allocates.

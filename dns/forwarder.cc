@@ -251,6 +251,7 @@ void Forwarder::GiveStale(FlightAt flight, absl::Time now, ForwarderOutput& out)
 void Forwarder::Fail(FlightAt flight, absl::Time now, ForwarderOutput& out) {
   counters_.unanswered.Add();
   UpstreamAnswer answer;
+  answer.extended_error = {InfoCode::kNoReachableAuthority, "no recursor answered"};
   if (!flight->waiters.empty()) cache_.FindStale(flight->question, now, answer);
   cache_.InsertFailure(flight->question, now);
   Finish(flight, std::move(answer), out);
@@ -260,6 +261,7 @@ void Forwarder::DropOldest(absl::Time now, ForwarderOutput& out) {
   counters_.dropped.Add();
   const FlightAt oldest = flights_.begin();
   UpstreamAnswer answer;
+  answer.extended_error = {InfoCode::kOther, "too many questions are under way"};
   if (!oldest->waiters.empty()) cache_.FindStale(oldest->question, now, answer);
   Finish(oldest, std::move(answer), out);
 }

@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 
 #include <cstdint>
+#include <optional>
 
+#include "absl/time/time.h"
 #include "base/ip_address.h"
 #include "base/octets.h"
 #include "dns/types.h"
@@ -23,8 +25,10 @@ struct ReplyPath {
   // UDP on a wildcard address: the address that was asked, which the answer must leave from.
   IpAddress local_ip;
   bool local_ip_known = false;
-  // TCP: which connection; never used again for another.
+  // TCP: which connection, whose number is never used again for another, and how long it is kept
+  // open without a query.
   uint64_t connection_id = 0;
+  absl::Duration idle_timeout = absl::ZeroDuration();
 };
 
 class Listener {
@@ -43,9 +47,10 @@ class QueryHandler {
   virtual void BeginBatch() = 0;
   virtual void EndBatch() = 0;
   // Answers `request` into `reply`, which has room for the largest message of the path's transport,
-  // and returns the answer's length. 0: no answer now (none is due, or it comes later by
-  // path.listener->Send). `request` is gone after the call.
-  virtual size_t Handle(Octets request, const ReplyPath& path, MutableOctets reply) = 0;
+  // and returns the answer's length. 0: none is due; nullopt: it comes later, exactly once, by
+  // path.listener->Send. `request` is gone after the call.
+  virtual std::optional<size_t> Handle(Octets request, const ReplyPath& path,
+                                       MutableOctets reply) = 0;
 };
 
 }  // namespace pharos::dns

@@ -4,41 +4,84 @@ namespace pharos::dns {
 namespace {
 
 constexpr size_t kOptBaseOctets = 11;
-constexpr uint16_t kOptionClientSubnet = 8;
 constexpr size_t kOptionHeaderOctets = 4;
+constexpr size_t kKeepaliveOctets = 2;
+constexpr size_t kInfoCodeOctets = 2;
 constexpr uint16_t kDnssecOk = 0x8000;
 // What we are ready to receive ourselves: no fragments on any usual path (DNS flag day 2020).
 constexpr uint16_t kOwnUdpOctets = 1232;
 
-}  // namespace
-
-size_t OptOctets(const Query& query) {
-  if (!query.edns) return 0;
-  const size_t subnet = query.edns->client_subnet.size();
-  return kOptBaseOctets + (subnet == 0 ? 0 : kOptionHeaderOctets + subnet);
+size_t OptionOctets(size_t data_octets) {
+  return data_octets == 0 ? 0 : kOptionHeaderOctets + data_octets;
 }
 
-void WriteOpt(const Query& query, Rcode rcode, ByteWriter& writer) {
+void WriteOptionHeader(EdnsOption code, size_t data_octets, ByteWriter& writer) {
+  writer.U16(static_cast<uint16_t>(code));
+  writer.U16(static_cast<uint16_t>(data_octets));
+}
+
+void WriteOption(EdnsOption code, Octets data, ByteWriter& writer) {
+  WriteOptionHeader(code, data.size(), writer);
+  writer.Append(data);
+}
+
+}  // namespace
+
+ReplyOpt::ReplyOpt(const Query& query) : query_(query) {
   if (!query.edns) return;
-  const Octets subnet = query.edns->client_subnet;
+  const Edns& edns = *query.edns;
+  octets_ = kOptBaseOctets + OptionOctets(edns.client_subnet.size()) +
+            OptionOctets(edns.reply.nsid.size()) +
+            OptionOctets(edns.reply.has_cookie ? kCookieOctets : 0) +
+            OptionOctets(edns.reply.has_keepalive ? kKeepaliveOctets : 0);
+}
+
+void ReplyOpt::SetError(const ExtendedError& error) {
+  if (!query_.edns || error_) return;
+  error_ = error;
+  octets_ += OptionOctets(kInfoCodeOctets + error.text.size());
+}
+
+void ReplyOpt::Write(Rcode rcode, ByteWriter& writer) const {
+  if (!query_.edns) return;
+  const Edns& edns = *query_.edns;
   writer.U8(0);  // Root owner.
   writer.U16(static_cast<uint16_t>(RrType::kOpt));
   writer.U16(kOwnUdpOctets);
   writer.U8(static_cast<uint8_t>(static_cast<uint16_t>(rcode) >> 4));
   writer.U8(0);  // Version.
-  writer.U16(query.edns->dnssec_ok ? kDnssecOk : 0);
-  if (subnet.empty()) {
-    writer.U16(0);
-    return;
+  writer.U16(edns.dnssec_ok ? kDnssecOk : 0);
+  writer.U16(0);  // RDLENGTH, known at the end.
+  if (octets_ == kOptBaseOctets) return;
+  const size_t options_offset = writer.offset();
+  if (!edns.client_subnet.empty()) WriteSubnet(writer);
+  if (!edns.reply.nsid.empty()) WriteOption(EdnsOption::kNsid, edns.reply.nsid, writer);
+  if (edns.reply.has_cookie) WriteOption(EdnsOption::kCookie, edns.reply.cookie, writer);
+  if (edns.reply.has_keepalive) {
+    WriteOptionHeader(EdnsOption::kTcpKeepalive, kKeepaliveOctets, writer);
+    writer.U16(edns.reply.keepalive_100ms);
   }
-  writer.U16(static_cast<uint16_t>(kOptionHeaderOctets + subnet.size()));
-  writer.U16(kOptionClientSubnet);
-  writer.U16(static_cast<uint16_t>(subnet.size()));
-  // Family, source prefix length, scope, address. Scope 0: the answer is good for every client
-  // (RFC 7871 section 7.2.1).
+  if (error_) WriteError(writer);
+  StoreU16(writer.at(options_offset - 2), static_cast<uint16_t>(writer.offset() - options_offset));
+}
+
+void ReplyOpt::WriteSubnet(ByteWriter& writer) const {
+  const Octets subnet = query_.edns->client_subnet;
+  WriteOptionHeader(EdnsOption::kClientSubnet, subnet.size(), writer);
+  // Family, source prefix length, scope, address.
   writer.Append(subnet.first(3));
-  writer.U8(0);
+  writer.U8(subnet_scope_bits_);
   writer.Append(subnet.subspan(4));
+}
+
+void ReplyOpt::WriteError(ByteWriter& writer) const {
+  constexpr size_t kBare = kOptionHeaderOctets + kInfoCodeOctets;
+  if (writer.remaining() < kBare) return;
+  const bool text_fits = writer.remaining() - kBare >= error_->text.size();
+  const std::string_view text = text_fits ? error_->text : std::string_view();
+  WriteOptionHeader(EdnsOption::kExtendedError, kInfoCodeOctets + text.size(), writer);
+  writer.U16(static_cast<uint16_t>(error_->code));
+  writer.Append(AsOctets(text));
 }
 
 void WriteHeader(const Query& query, Rcode rcode, uint16_t flags,

@@ -4,19 +4,45 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/octets.h"
+#include "dns/extended_error.h"
 #include "dns/query.h"
 #include "dns/types.h"
 
 namespace pharos::dns {
 
-// What the reply's OPT record takes: 0 when the query had none.
-size_t OptOctets(const Query& query);
+// A configured name for NSID is at most so long, so that OPT fits every reply with its question.
+inline constexpr size_t kNsidOctetsMax = 128;
 
-// Writes OPT, if the query had one: DO copied, the upper bits of `rcode`, a client subnet with
-// scope 0.
-void WriteOpt(const Query& query, Rcode rcode, ByteWriter& writer);
+// The OPT record of one reply. The query is borrowed.
+class ReplyOpt {
+ public:
+  explicit ReplyOpt(const Query& query);
+
+  // What the record takes, to be kept free for it; 0 when the query had none.
+  size_t octets() const { return octets_; }
+
+  // Says why the answer is as it is (RFC 8914); the first one counts. What does not fit in the end,
+  // the text or all of it, is left out, so this is best called before records are written.
+  void SetError(const ExtendedError& error);
+  // How many bits of the client subnet the answer depends on (RFC 7871 section 7.2.1). 0 unless
+  // told: the answer is good for every client.
+  void SetSubnetScope(uint8_t scope_bits) { subnet_scope_bits_ = scope_bits; }
+
+  // Writes the record, if there is one: DO copied, the upper bits of `rcode`, the options.
+  void Write(Rcode rcode, ByteWriter& writer) const;
+
+ private:
+  void WriteSubnet(ByteWriter& writer) const;
+  void WriteError(ByteWriter& writer) const;
+
+  const Query& query_;
+  size_t octets_ = 0;
+  uint8_t subnet_scope_bits_ = 0;
+  std::optional<ExtendedError> error_;
+};
 
 // Fills the header at the start of what is written: id, opcode, RD and CD from the query, QR, the
 // other `flags`, and the counts of records in answer, authority and additional without OPT.

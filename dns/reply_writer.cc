@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dns/reply_frame.h"
-
 namespace pharos::dns {
 namespace {
 
@@ -14,6 +12,7 @@ constexpr size_t kPointerTargetMax = 0x3fff;
 ReplyWriter::ReplyWriter(const Query& query, MutableOctets buffer, size_t octets_max,
                          bool compression)
     : query_(query),
+      opt_(query),
       writer_(buffer.first(std::min(octets_max, buffer.size()))),
       compression_(compression) {
   writer_.Rewind(kHeaderOctets);
@@ -22,8 +21,7 @@ ReplyWriter::ReplyWriter(const Query& query, MutableOctets buffer, size_t octets
 }
 
 size_t ReplyWriter::Room() const {
-  const size_t opt = OptOctets(query_);
-  return writer_.remaining() > opt ? writer_.remaining() - opt : 0;
+  return writer_.remaining() > opt_.octets() ? writer_.remaining() - opt_.octets() : 0;
 }
 
 NameParts ReplyWriter::QnameOwner() const { return QnameSuffix(0); }
@@ -58,7 +56,7 @@ bool ReplyWriter::BeginRecord(RrType type, const NameParts& owner, uint32_t ttl_
 }
 
 bool ReplyWriter::EndRecord(Section section, size_t record_offset, size_t rdata_offset) {
-  if (!writer_.ok() || writer_.remaining() < OptOctets(query_)) {
+  if (!writer_.ok() || writer_.remaining() < opt_.octets()) {
     writer_.Rewind(record_offset);
     return false;
   }
@@ -116,7 +114,7 @@ void ReplyWriter::Rewind(const Mark& mark) {
 void ReplyWriter::Reset() { Rewind({records_offset_, {}}); }
 
 size_t ReplyWriter::Finish(Rcode rcode, uint16_t flags) {
-  WriteOpt(query_, rcode, writer_);
+  opt_.Write(rcode, writer_);
   WriteHeader(query_, rcode, flags, counts_, writer_);
   return writer_.offset();
 }

@@ -9,6 +9,7 @@
 #include "base/octets.h"
 #include "dns/name.h"
 #include "dns/query.h"
+#include "dns/reply_frame.h"
 #include "dns/types.h"
 
 namespace pharos::dns {
@@ -72,6 +73,10 @@ class ReplyWriter {
   void Reset();
   size_t answer_count() const { return counts_[static_cast<size_t>(Section::kAnswer)]; }
 
+  // What the reply's OPT record is to say besides (reply_frame.h); nothing when it has none.
+  void SetError(const ExtendedError& error) { opt_.SetError(error); }
+  void SetSubnetScope(uint8_t scope_bits) { opt_.SetSubnetScope(scope_bits); }
+
   // Completes the reply and returns its length. OPT is added when the query had one.
   size_t Finish(Rcode rcode, uint16_t flags);
 
@@ -81,6 +86,7 @@ class ReplyWriter {
   void WriteName(const NameParts& name, bool compress);
 
   const Query& query_;
+  ReplyOpt opt_;
   ByteWriter writer_;
   bool compression_;
   size_t records_offset_;  // Where the first record goes.

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "base/octets.h"
+#include "dns/extended_error.h"
 #include "dns/name.h"
 #include "dns/query.h"
 
@@ -39,6 +41,7 @@ struct UpstreamAnswer {
   bool authentic_data = false;
   bool authoritative = false;
   bool stale = false;  // From the cache past its TTL, as no upstream answered (RFC 8767).
+  std::optional<ExtendedError> extended_error;        // For the client's eyes.
   std::vector<Record> answer, authority, additional;  // Without OPT. TTLs as of now.
 };
 

@@ -18,12 +18,13 @@ class Echo : public ThreadHandler {
  public:
   void BeginBatch() override { ++batches; }
   void EndBatch() override {}
-  size_t Handle(Octets request, const ReplyPath& path, MutableOctets reply) override {
+  std::optional<size_t> Handle(Octets request, const ReplyPath& path,
+                               MutableOctets reply) override {
     const std::string text(AsText(request));
     if (text.starts_with("drop")) return 0;
     if (text.starts_with("late")) {
       late.emplace_back(path, text);
-      return 0;
+      return std::nullopt;
     }
     std::copy(request.begin(), request.end(), reply.begin());
     if (text.starts_with("big!")) {
@@ -206,6 +207,34 @@ TEST(Server, AnAnswerForAClientThatLeftGoesNowhere) {
   Client other(test.address(), SOCK_STREAM);
   other.SendFramed("send it now, please");
   EXPECT_EQ(other.ReceiveFramed(), "send it now, please");
+}
+
+// What gets no answer is not waited for: neither are later queries held back, nor the connection
+// kept open.
+TEST(Server, TcpMessagesThatGetNoAnswerAreDoneWith) {
+  const TestServer test;
+  Client tcp(test.address(), SOCK_STREAM);
+  std::string together;
+  for (int i = 0; i < 300; ++i) together += Client::Frame("drop this one");
+  tcp.Send(together + Client::Frame("and answer this"));
+  EXPECT_EQ(tcp.ReceiveFramed(), "and answer this");
+  shutdown(tcp.fd(), SHUT_WR);
+  EXPECT_EQ(tcp.Receive(), "");
+}
+
+// RFC 7766 section 6.2.3: a connection is idle only when nothing is outstanding.
+TEST(Server, AConnectionThatWaitsForAnAnswerIsNotIdle) {
+  const TestServer test("127.0.0.1", {.idle_timeout = absl::Milliseconds(20)});
+  Client tcp(test.address(), SOCK_STREAM);
+  tcp.SendFramed("late answer 0");
+  // Others come and are closed meanwhile, so the sweep has seen the one that waits.
+  for (int i = 0; i < 3; ++i) {
+    Client idle(test.address(), SOCK_STREAM);
+    EXPECT_EQ(idle.Receive(), "");
+  }
+  Client other(test.address(), SOCK_STREAM);
+  other.SendFramed("send it now, please");
+  EXPECT_EQ(tcp.ReceiveFramed(), "late answer 0");
 }
 
 TEST(Server, TcpConnectionsAreClosedWhenIdleAndWhenMalformed) {

@@ -138,16 +138,14 @@ bool TcpListener::HandleSome(Connection& connection) {
     path.transport = Transport::kTcp;
     path.client = connection.client;
     path.connection_id = connection.id;
-    const size_t reply = handler_.Handle(rest.subspan(kLengthOctets, octets), path, reply_buffer_);
-    if (reply == 0) {
+    path.idle_timeout = limits_.idle_timeout;
+    const std::optional<size_t> reply =
+        handler_.Handle(rest.subspan(kLengthOctets, octets), path, reply_buffer_);
+    if (!reply) {
       ++connection.in_flight;
-      continue;
+    } else if (*reply > 0) {
+      QueueOutput(connection, Octets(reply_buffer_).first(*reply));
     }
-    connection.output.push_back(static_cast<uint8_t>(reply >> 8));
-    connection.output.push_back(static_cast<uint8_t>(reply));
-    connection.output.insert(connection.output.end(), reply_buffer_.begin(),
-                             reply_buffer_.begin() + static_cast<ptrdiff_t>(reply));
-    counters_.sent.Add();
   }
   if (in_batch) handler_.EndBatch();
   connection.input.erase(connection.input.begin(),
@@ -155,15 +153,19 @@ bool TcpListener::HandleSome(Connection& connection) {
   return used > 0;
 }
 
+void TcpListener::QueueOutput(Connection& connection, Octets message) {
+  connection.output.push_back(static_cast<uint8_t>(message.size() >> 8));
+  connection.output.push_back(static_cast<uint8_t>(message.size()));
+  connection.output.insert(connection.output.end(), message.begin(), message.end());
+  counters_.sent.Add();
+}
+
 void TcpListener::Send(const ReplyPath& path, Octets message) {
   const auto found = connections_.find(path.connection_id);
   if (found == connections_.end()) return;  // The client has left.
   Connection& connection = *found->second;
   if (connection.in_flight > 0) --connection.in_flight;
-  connection.output.push_back(static_cast<uint8_t>(message.size() >> 8));
-  connection.output.push_back(static_cast<uint8_t>(message.size()));
-  connection.output.insert(connection.output.end(), message.begin(), message.end());
-  counters_.sent.Add();
+  QueueOutput(connection, message);
   connection.active_at_ms = uv_now(loop_);
   // Input that waited for room in flight goes on.
   HandleInput(connection);
@@ -275,6 +277,8 @@ void TcpListener::Sweep() {
   const auto timeout_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(limits_.idle_timeout));
   std::vector<Connection*> idle;
   for (const auto& [id, connection] : connections_) {
+    // Who waits for our answer is not idle (RFC 7766 section 6.2.3).
+    if (connection->in_flight > 0) continue;
     if (uv_now(loop_) - connection->active_at_ms >= timeout_ms) idle.push_back(connection);
   }
   for (Connection* connection : idle) {

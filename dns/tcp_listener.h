@@ -19,8 +19,8 @@
 namespace pharos::dns {
 
 struct TcpLimits {
-  // Without a whole message, or anything left to send, for so long: closed (RFC 7766
-  // section 6.2.3).
+  // Without a whole message or an octet sent for so long, while no answer is being waited for:
+  // closed (RFC 7766 section 6.2.3). Clients that ask are told (RFC 7828).
   absl::Duration idle_timeout = absl::Seconds(10);
   // Per thread. One more closes the one that was idle longest.
   size_t connections_max = 1024;
@@ -61,6 +61,7 @@ class TcpListener : public Listener {
   void HandleInput(Connection& connection);
   // One batch of that, up to the bound on what is unsent; false when there was nothing to handle.
   bool HandleSome(Connection& connection);
+  void QueueOutput(Connection& connection, Octets message);
   void OnWritten(Connection& connection, size_t octets);
   void Write(Connection& connection);
   // Reads on or not, and closes, as the connection's state wants.

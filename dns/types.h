@@ -36,7 +36,18 @@ enum class Rcode : uint16_t {
   kNxDomain = 3,
   kNotImp = 4,
   kRefused = 5,
-  kBadVers = 16,  // RFC 6891 section 6.1.3: needs an OPT record for its upper bits.
+  // Those above 15 need an OPT record for their upper bits (RFC 6891 section 6.1.3).
+  kBadVers = 16,
+  kBadCookie = 23,  // RFC 7873 section 8.
+};
+
+// Codes of EDNS options (IANA "DNS EDNS0 Option Codes").
+enum class EdnsOption : uint16_t {
+  kNsid = 3,
+  kClientSubnet = 8,
+  kCookie = 10,
+  kTcpKeepalive = 11,
+  kExtendedError = 15,
 };
 
 // Bits of the header's second 16-bit word (RFC 1035 section 4.1.1, RFC 4035 section 3).

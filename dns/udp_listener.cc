@@ -144,7 +144,7 @@ void UdpListener::HandleBatch(int count) {
     const MutableOctets room = MutableOctets(arena_).subspan(arena_used_, kUdpPayloadOctetsMax);
     const ReplyPath path = PathOf(request, received_[i].msg_hdr);
     const size_t octets =
-        handler_.Handle(Octets(request.octets).first(received_[i].msg_len), path, room);
+        handler_.Handle(Octets(request.octets).first(received_[i].msg_len), path, room).value_or(0);
     if (octets == 0) continue;
 
     reply_vectors_[reply_count_] = {room.data(), octets};

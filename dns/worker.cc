@@ -40,7 +40,8 @@ UpstreamQuestion QuestionOf(const Query& query) {
 struct Worker::Waiting {
   std::vector<uint8_t> request;
   std::vector<uint8_t> client_subnet;
-  Query query;  // Borrows from `request` and `client_subnet`.
+  std::shared_ptr<const AnswerConfig> config;
+  Query query;  // Borrows from `request`, `client_subnet` and `config`.
   ReplyPath path;
   Random random;  // As it was before the first try, so that every try makes the same choices.
   std::vector<ExternalAnswer> external;
@@ -49,7 +50,7 @@ struct Worker::Waiting {
   // While Handle is still running, where its reply goes.
   bool at_once = true;
   MutableOctets reply_at_once;
-  size_t reply_octets = 0;
+  std::optional<size_t> reply_octets = std::nullopt;
 };
 
 Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Resolver> resolver,
@@ -58,6 +59,7 @@ Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Res
       resolver_(std::move(resolver)),
       clock_(clock),
       config_(std::move(config)),
+      cookies_(config_->cookies),
       random_(seed),
       late_reply_(kMessageOctetsMax) {}
 
@@ -79,21 +81,33 @@ void Worker::EndBatch() {
 
 void Worker::Close(std::function<void()> closed) { resolver_->Close(std::move(closed)); }
 
-void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) { config_ = std::move(config); }
-
-AnswerContext Worker::MakeContext(Transport transport,
-                                  const std::vector<ExternalAnswer>& external) {
-  return {*config_, **guard_, transport, random_, scratch_, external};
+void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) {
+  config_ = std::move(config);
+  cookies_ = CookieMaker(config_->cookies);
 }
 
-size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply) {
+AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
+                                  const std::vector<ExternalAnswer>& external) {
+  return {.config = *config_,
+          .snapshot = **guard_,
+          .transport = path.transport,
+          .random = random,
+          .scratch = scratch_,
+          .external = external,
+          .client = path.client.ip,
+          .idle_timeout = path.idle_timeout,
+          .cookies = &cookies_,
+          .clock = &clock_};
+}
+
+std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply) {
   (path.transport == Transport::kUdp ? counters_.queries_udp : counters_.queries_tcp).Add();
   const Random random_before = random_;
   Query query;
   const Handled handled =
-      HandleQuery(request, MakeContext(path.transport, kNothingResolved), query, reply);
+      HandleQuery(request, MakeContext(path, random_, kNothingResolved), query, reply);
   ++batch_queries_;
-  if (!query.question.empty()) CountType(query.qtype);
+  CountQuery(query);
   switch (handled.outcome) {
     case Outcome::kReply:
       CountReply(reply.first(handled.reply_octets));
@@ -112,11 +126,13 @@ size_t Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply
   return 0;
 }
 
-size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets reply) {
+std::optional<size_t> Worker::Forward(const Query& query, const ReplyPath& path,
+                                      MutableOctets reply) {
   counters_.forwarded.Add();
   auto waiting = std::make_shared<Waiting>(Waiting{
       .request = {query.question.begin(), query.question.end()},
       .client_subnet = {},
+      .config = config_,
       .query = query,
       .path = path,
       .random = Random(0),
@@ -129,6 +145,7 @@ size_t Worker::Forward(const Query& query, const ReplyPath& path, MutableOctets 
     const Octets subnet = query.edns->client_subnet;
     waiting->client_subnet.assign(subnet.begin(), subnet.end());
     waiting->query.edns->client_subnet = waiting->client_subnet;
+    waiting->query.edns->cookie = {};
   }
   ++waiting_count_;
   resolver_->Resolve(QuestionOf(query), clock_.Now(),
@@ -152,7 +169,7 @@ size_t Worker::AnswerAboveOurs(const Waiting& waiting, MutableOctets target) {
   size_t octets = 0;
   BeginBatch();
   if (IsAboveRegistered(waiting.query.qname, **guard_)) {
-    AnswerContext context = MakeContext(waiting.path.transport, kNothingResolved);
+    AnswerContext context = MakeContext(waiting.path, random_, kNothingResolved);
     context.may_resolve = false;
     octets = Answer(waiting.query, context, target).reply_octets;
   }
@@ -160,13 +177,14 @@ size_t Worker::AnswerAboveOurs(const Waiting& waiting, MutableOctets target) {
   return octets;
 }
 
-size_t Worker::Resolve(Octets request, const Random& random_before,
-                       const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
-                       MutableOctets reply) {
+std::optional<size_t> Worker::Resolve(Octets request, const Random& random_before,
+                                      const std::vector<UpstreamQuestion>& needed,
+                                      const ReplyPath& path, MutableOctets reply) {
   counters_.resolved.Add();
   auto waiting = std::make_shared<Waiting>(Waiting{
       .request = {request.begin(), request.end()},
       .client_subnet = {},
+      .config = config_,
       .query = {},
       .path = path,
       .random = random_before,
@@ -202,16 +220,23 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
   // After the last round what is still missing counts as resolved to nothing.
   const bool last = waiting->rounds >= kResolveRoundsMax;
   Random random = waiting->random;
-  const AnswerContext context{
-      *config_, **guard_, waiting->path.transport, random, scratch_, waiting->external, !last};
+  AnswerContext context = MakeContext(waiting->path, random, waiting->external);
+  context.may_resolve = !last;
   const MutableOctets target =
       waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
   const Handled handled = HandleQuery(waiting->request, context, waiting->query, target);
   EndBatch();
-  if (handled.outcome == Outcome::kResolve) {
-    ResolveNext(waiting, handled.needed);
-  } else {
-    Deliver(waiting, handled.reply_octets);
+  switch (handled.outcome) {
+    case Outcome::kResolve:
+      return ResolveNext(waiting, handled.needed);
+    case Outcome::kReply:
+      return Deliver(waiting, handled.reply_octets);
+    case Outcome::kDrop:
+    case Outcome::kForward: {
+      // A reload has moved the zones from under the query. The client asks again.
+      ReplyWriter writer(waiting->query, target, kPlainUdpOctetsMax, true);
+      return Deliver(waiting, writer.Finish(Rcode::kServFail, kFlagRa));
+    }
   }
 }
 
@@ -224,20 +249,28 @@ void Worker::Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octet
   }
   const Octets reply = Octets(late_reply_).first(reply_octets);
   CountReply(reply);
-  if (!reply.empty()) waiting->path.listener->Send(waiting->path, reply);
+  waiting->path.listener->Send(waiting->path, reply);
 }
 
 size_t Worker::RefuseAtBound(const Query& query, MutableOctets reply) {
   counters_.refused_at_bound.Add();
-  ReplyWriter writer(query, reply, OctetsMax(query, Transport::kTcp), true);
+  ReplyWriter writer(query, reply, kPlainUdpOctetsMax, true);
+  writer.SetError({InfoCode::kOther, "too many queries are waiting"});
   const size_t octets = writer.Finish(Rcode::kServFail, kFlagRa);
   CountReply(reply.first(octets));
   return octets;
 }
 
-void Worker::CountType(RrType type) {
-  const auto* const found = std::find(kCountedTypes.begin(), kCountedTypes.end(), type);
+void Worker::CountQuery(const Query& query) {
+  if (query.question.empty()) return;
+  const auto* const found = std::find(kCountedTypes.begin(), kCountedTypes.end(), query.qtype);
   counters_.queries_by_type[found - kCountedTypes.begin()].Add();
+  if (!query.edns || query.edns->cookie_state == CookieState::kNone) return;
+  const CookieState state = query.edns->cookie_state;
+  Counter& cookies = state == CookieState::kValid     ? counters_.cookies_valid
+                     : state == CookieState::kInvalid ? counters_.cookies_invalid
+                                                      : counters_.cookies_client_only;
+  cookies.Add();
 }
 
 void Worker::CountReply(Octets reply) {

@@ -34,6 +34,8 @@ struct WorkerCounters {
   Counter refused_at_bound;     // SERVFAIL because too many were waiting.
   Counter replies_by_rcode[6];  // NOERROR to REFUSED; others are not counted here.
   Counter queries_by_type[kCountedTypes.size() + 1];  // The last: all other types.
+  // Queries with a cookie, by what it was worth (RFC 7873).
+  Counter cookies_client_only, cookies_valid, cookies_invalid;
   // From a batch's first query to its last answer, for each query of every 16th batch.
   DurationHistogram latency;
 };
@@ -52,7 +54,7 @@ class Worker : public ThreadHandler {
 
   void BeginBatch() override;
   void EndBatch() override;
-  size_t Handle(Octets request, const ReplyPath& path, MutableOctets reply) override;
+  std::optional<size_t> Handle(Octets request, const ReplyPath& path, MutableOctets reply) override;
   void Close(std::function<void()> closed) override;
 
   // On the worker's thread, between batches: from the next query on.
@@ -63,31 +65,33 @@ class Worker : public ThreadHandler {
  private:
   struct Waiting;
 
-  AnswerContext MakeContext(Transport transport, const std::vector<ExternalAnswer>& external);
+  AnswerContext MakeContext(const ReplyPath& path, Random& random,
+                            const std::vector<ExternalAnswer>& external);
   // Asks the recursors what the query asks. The answer goes into `reply` if it is there at once
-  // (its length is returned), else to the path when it comes (0).
-  size_t Forward(const Query& query, const ReplyPath& path, MutableOctets reply);
+  // (its length is returned), else to the path when it comes (nullopt).
+  std::optional<size_t> Forward(const Query& query, const ReplyPath& path, MutableOctets reply);
   size_t WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answer);
   // The recursors deny a name that is above a reverse name of ours, so it exists: a resolver that
   // asks for one label after the other (RFC 9156) would else not come to ours. Returns the length
   // of the reply that says so, or 0 if the name is no such one.
   size_t AnswerAboveOurs(const Waiting& waiting, MutableOctets target);
   // Resolves the host names, then answers the query with them; as Forward.
-  size_t Resolve(Octets request, const Random& random_before,
-                 const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
-                 MutableOctets reply);
+  std::optional<size_t> Resolve(Octets request, const Random& random_before,
+                                const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
+                                MutableOctets reply);
   void ResolveNext(const std::shared_ptr<Waiting>& waiting,
                    const std::vector<UpstreamQuestion>& needed);
   void AnswerResolved(const std::shared_ptr<Waiting>& waiting);
   void Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets);
   size_t RefuseAtBound(const Query& query, MutableOctets reply);
-  void CountType(RrType type);
+  void CountQuery(const Query& query);
   void CountReply(Octets reply);
 
   const Published<registry::Snapshot>& catalog_;
   std::unique_ptr<Resolver> resolver_;
   const Clock& clock_;
   std::shared_ptr<const AnswerConfig> config_;
+  CookieMaker cookies_;
   Random random_;
   AnswerScratch scratch_;
   std::optional<Published<registry::Snapshot>::ReadGuard> guard_;

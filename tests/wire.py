@@ -8,6 +8,8 @@ TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, 
          "SRV": 33, "OPT": 41, "ANY": 255}
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
+# Codes of EDNS options.
+NSID, CLIENT_SUBNET, COOKIE, KEEPALIVE, PADDING, EXTENDED_ERROR = 3, 8, 10, 11, 12, 15
 SECONDS = 3
 
 
@@ -22,6 +24,11 @@ def opt(octets=1232, version=0, flags=0, options=b""):
     return b"\0" + struct.pack("!HHBBHH", 41, octets, 0, version, flags, len(options)) + options
 
 
+def option(code, data=b""):
+    """An option for opt()."""
+    return struct.pack("!HH", code, len(data)) + data
+
+
 def header(ident=1, flags=RD, questions=1, answers=0, authority=0, additional=0):
     return struct.pack("!6H", ident, flags, questions, answers, authority, additional)
 
@@ -34,6 +41,52 @@ def query(qname, qtype="A", ident=1, flags=RD, edns=None):
 
 def record(owner, rtype, ttl, rdata):
     return name(owner) + struct.pack("!HHIH", TYPES[rtype], 1, ttl, len(rdata)) + rdata
+
+
+def _skip_name(message, at):
+    """Where the name at `at` ends."""
+    while message[at]:
+        if message[at] >= 0xC0:
+            return at + 2
+        at += 1 + message[at]
+    return at + 1
+
+
+def records(message):
+    """All records behind the question, as (section, type, class, ttl, rdata)."""
+    head, at = Head(message), 12
+    for _ in range(head.questions):
+        at = _skip_name(message, at) + 4
+    found = []
+    for section, count in ("answer", head.answers), ("authority", head.authority), (
+            "additional", head.additional):
+        for _ in range(count):
+            at = _skip_name(message, at)
+            rtype, rclass, ttl, length = struct.unpack_from("!HHIH", message, at)
+            found.append((section, rtype, rclass, ttl, message[at + 10:at + 10 + length]))
+            at += 10 + length
+    if at != len(message):
+        raise AssertionError(f"{len(message) - at} octets behind the last record")
+    return found
+
+
+def options(message):
+    """EDNS options of a message, by code; None without OPT."""
+    for _, rtype, _, _, rdata in records(message):
+        if rtype == TYPES["OPT"]:
+            found, at = {}, 0
+            while at < len(rdata):
+                code, length = struct.unpack_from("!HH", rdata, at)
+                found[code] = rdata[at + 4:at + 4 + length]
+                at += 4 + length
+            return found
+    return None
+
+
+def rcode(message):
+    """The whole RCODE, with its upper bits from OPT (RFC 6891 section 6.1.3)."""
+    upper = [ttl >> 24 for _, rtype, _, ttl, _ in records(message) if rtype == TYPES["OPT"]]
+    return (upper[0] << 4 if upper else 0) | Head(message).rcode
 
 
 class Head:

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "agent/config/build_edns.h"
 #include "agent/config/build_http.h"
 #include "agent/config/template_hint.h"
 #include "dns/name.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr int64_t kIntMax = std::numeric_limits<int>::max();
 constexpr int64_t kSoaSecondsMax = std::numeric_limits<int32_t>::max();  // RFC 2181 section 8
 constexpr int kThreadsMax = 256;
+constexpr uint32_t kStandardNegativeTtl_s = 1;
 constexpr uint16_t kDnsPort = 53;
 
 bool IsDatacenterOctet(char c) {
@@ -189,8 +191,23 @@ void BuildRecursors(const Settings& settings, const Machine& machine, Config& co
   }
 }
 
+void BuildProfile(const Settings& settings, DnsConfig& dns) {
+  std::string profile = "consul";
+  settings.Read("dns_config.profile", profile);
+  if (profile == "standard") {
+    dns.profile = DnsProfile::kStandard;
+    dns.soa.min_ttl_s = kStandardNegativeTtl_s;
+  } else if (profile != "consul") {
+    settings.Problem(
+        "dns_config.profile",
+        absl::StrFormat("dns_config.profile is \"%s\"; expected consul or standard", profile));
+  }
+}
+
 void BuildDns(const Settings& settings, const Machine& machine, Config& config) {
   DnsConfig& dns = config.dns;
+  BuildProfile(settings, dns);
+  BuildEdns(settings, config);
   BuildDomains(settings, config);
   BuildRecursors(settings, machine, config);
   settings.Read("dns_config.recursor_timeout", dns.recursor_timeout);

@@ -11,6 +11,7 @@
 #include "agent/config/definition.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "dns/cookie.h"
 #include "dns/upstream_list.h"
 
 namespace pharos::agent {
@@ -47,6 +48,9 @@ struct SoaConfig {
   uint32_t min_ttl_s = 0;
 };
 
+// Where Consul and the standards disagree and clients may depend on either (docs/configuration.md).
+enum class DnsProfile : uint8_t { kConsul, kStandard };
+
 struct DnsConfig {
   std::string domain = "consul.";  // Lower case with the final dot, as is alt_domain.
   std::string alt_domain;          // Empty: none.
@@ -66,6 +70,12 @@ struct DnsConfig {
   int threads = 0;                           // 0: as many as the machine has cores.
   int64_t cache_octets = int64_t{64} << 20;  // Of answers from upstreams, in the whole process.
   int tcp_connections_max = 1024;
+  DnsProfile profile = DnsProfile::kConsul;
+  std::string nsid;  // What this node says to a question for NSID (RFC 5001); empty: nothing.
+  // RFC 7873. Without a secret, one that is made at every start.
+  bool cookies = true;
+  bool require_cookie = false;
+  std::vector<dns::CookieSecret> cookie_secrets;  // The first makes cookies, all are accepted.
 };
 
 struct TlsFiles {

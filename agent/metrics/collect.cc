@@ -41,6 +41,12 @@ void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
     families.Counter("pharos_dns_replies_total", "DNS replies, by RCODE.",
                      counters.replies_by_rcode[i].value(), {{"rcode", kRcodeNames[i]}});
   }
+  const std::string cookies = "pharos_dns_cookies_total";
+  const std::string cookies_help = "DNS queries with a cookie (RFC 7873), by what it was worth.";
+  families.Counter(cookies, cookies_help, counters.cookies_client_only.value(),
+                   {{"state", "client_only"}});
+  families.Counter(cookies, cookies_help, counters.cookies_valid.value(), {{"state", "valid"}});
+  families.Counter(cookies, cookies_help, counters.cookies_invalid.value(), {{"state", "invalid"}});
   families.Counter("pharos_dns_dropped_total", "DNS messages that get no reply.",
                    counters.dropped.value());
   families.Counter("pharos_dns_forwarded_total", "DNS questions for the recursors.",
