@@ -536,6 +536,59 @@ TEST_F(AnswerTest, HostNamesOutsideAreResolvedThenAnswered) {
                           "www.example.net. 7 IN CNAME web.example.net."));
 }
 
+TEST_F(AnswerTest, OfOurOwnNamesNobodyElseHasASay) {
+  config_.recursion_available = true;
+  const std::vector<uint8_t> request = MakeQuery("hostsvc.service.consul.", RrType::kA);
+  const Handled first = HandleRaw(request);
+  ASSERT_EQ(first.outcome, Outcome::kResolve);
+  UpstreamAnswer answer;
+  answer.rcode = Rcode::kNoError;
+  const Name www = *Name::FromText("www.example.net."),
+             back = *Name::FromText("Single.service.consul.");
+  answer.answer.push_back(
+      {www, RrType::kCname, RrClass::kIn, 60, {back.wire().begin(), back.wire().end()}});
+  answer.answer.push_back({back, RrType::kA, RrClass::kIn, 60, {192, 0, 2, 66}});
+  external_.push_back({first.needed[0], answer});
+  EXPECT_THAT(Ask("hostsvc.service.consul.", RrType::kA).answer,
+              ElementsAre("Single.service.consul. 0 IN A 10.9.0.1",
+                          "hostsvc.service.consul. 0 IN CNAME www.example.net.",
+                          "www.example.net. 0 IN CNAME Single.service.consul."));
+}
+
+TEST_F(AnswerTest, AServiceThatIsItsOwnAddressIsItsNodeForThoseThatLeadToIt) {
+  catalog::v1::Command command;
+  auto* change = command.mutable_register_();
+  change->mutable_node()->set_name("alpha");
+  change->set_skip_node_update(true);
+  auto* service = change->add_services();
+  service->set_name("toself");
+  service->set_address("selfname.service.consul");
+  Load(command);
+  EXPECT_THAT(Ask("toself.service.consul.", RrType::kA).answer,
+              ElementsAre("selfname.service.consul. 0 IN A 10.0.0.1",
+                          "toself.service.consul. 0 IN CNAME selfname.service.consul."));
+}
+
+TEST_F(AnswerTest, NoSrvRecordIsThereTwice) {
+  for (const char* node : {"alpha", "Beta"}) {
+    for (const char* address : {"10.9.9.9", "shared.example.net"}) {
+      catalog::v1::Command command;
+      auto* change = command.mutable_register_();
+      change->mutable_node()->set_name(node);
+      change->set_skip_node_update(true);
+      auto* service = change->add_services();
+      service->set_name("shared");
+      service->set_id(std::string("shared-") + address);
+      service->set_address(address);
+      service->set_port(9);
+      Load(command);
+    }
+  }
+  EXPECT_THAT(Ask("shared.service.consul.", RrType::kSrv).answer,
+              ElementsAre("shared.service.consul. 0 IN SRV 1 1 9 0a090909.addr.dc1.consul.",
+                          "shared.service.consul. 0 IN SRV 1 1 9 shared.example.net."));
+}
+
 TEST_F(AnswerTest, UnknownReverseNamesDoNotExist) {
   EXPECT_EQ(Ask("9.9.9.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");
   EXPECT_EQ(Ask("256.0.0.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");

@@ -123,8 +123,9 @@ class Answerer {
                                       RrType type, Section section, uint32_t ttl_s);
   // The TTL of records of a name of ours.
   uint32_t OwnTtl(const NameQuestion& name) const;
-  void FollowOutside(const Name& target, RrType type, Section section,
-                     std::optional<uint32_t> ttl_s);
+  std::optional<Name> FollowOutside(const Name& target, RrType type, Section section,
+                                    std::optional<uint32_t> ttl_s);
+  bool IsOurs(const Name& name) const;
   NameParts TargetParts(Octets wire) const;
 
   const Query& query_;

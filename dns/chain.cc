@@ -56,7 +56,13 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
     seen[seen_count++] = target;
     NameQuestion question;
     ParseNameQuestion(target, type, config_, question);
-    if (question.zone == nullptr) return FollowOutside(target, type, section, ttl_s);
+    if (question.zone == nullptr) {
+      const std::optional<Name> back = FollowOutside(target, type, section, ttl_s);
+      if (!back) return;
+      target = *back;
+      target_offset = 0;
+      continue;
+    }
     if (!question.datacenter.empty() && question.datacenter != config_.datacenter) return;
 
     const NameParts owner{{}, target.wire(), 0, target_offset};
@@ -131,18 +137,24 @@ std::optional<Octets> Answerer::FollowService(const NameQuestion& target, const 
   }
   const std::span<const uint32_t> named = records->names.Get(config_.only_passing);
   for (const uint32_t position : Sample(named, named.size(), context_.random, context_.scratch)) {
-    const registry::DnsAddresses& addresses = entry->instances[position]->dns;
-    if (KindFor(addresses, type) == registry::AddressKind::kName) {
-      return AsOctets(addresses.name_wire);
-    }
+    const registry::Instance& instance = *entry->instances[position];
+    if (KindFor(instance.dns, type) != registry::AddressKind::kName) continue;
+    const Octets name = AsOctets(instance.dns.name_wire);
+    if (Name::FromWire(name) != Name::FromWire(owner.suffix)) return name;
+    // The instance's address is the very name it is found by: its node's address is meant.
+    const Octets address = AddressFor(instance.node->dns, type);
+    if (selection == nullptr || address.empty()) continue;
+    writer_.AddAddress(section, owner, address, ttl_s);
+    return std::nullopt;
   }
   return std::nullopt;
 }
 
-// A name that is not ours: what the recursors said of it, or a question for them.
-void Answerer::FollowOutside(const Name& target, RrType type, Section section,
-                             std::optional<uint32_t> ttl_s) {
-  if (!config_.recursion_available) return;
+// A name that is not ours: what the recursors said of it, or a question for them. What they say of
+// names of ours is left out: if that is where the chain leads, the name is returned.
+std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Section section,
+                                            std::optional<uint32_t> ttl_s) {
+  if (!config_.recursion_available) return std::nullopt;
   const UpstreamQuestion question{.qname = target, .qtype = TypeToFollow(type)};
   const auto known = std::ranges::find_if(context_.external, [&question](const auto& external) {
     return external.question == question;
@@ -153,19 +165,31 @@ void Answerer::FollowOutside(const Name& target, RrType type, Section section,
         needed_.size() + context_.external.size() < kExternalNamesMax) {
       needed_.push_back(question);
     }
-    return;
+    return std::nullopt;
   }
   if (known->answer.extended_error) writer_.SetError(*known->answer.extended_error);
+  std::optional<Name> back;
   for (const Record& record : known->answer.answer) {
+    if (IsOurs(record.owner)) continue;
+    if (record.type == RrType::kCname) {
+      const std::optional<Name> next = Name::FromWire(record.rdata);
+      if (next && IsOurs(*next)) back = next;
+    }
     const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
     const bool wanted = record.type == RrType::kCname || record.type == question.qtype;
     if (!wanted || (section == Section::kAdditional && !address && type != RrType::kA)) continue;
     if (!writer_.AddRecord(section, record.type, {{}, record.owner.wire(), 0},
                            ttl_s.value_or(record.ttl_s), record.rdata)) {
       cut_partial_ = cut_partial_ || section == Section::kAnswer;
-      return;
+      return std::nullopt;
     }
   }
+  return back;
+}
+
+bool Answerer::IsOurs(const Name& name) const {
+  return std::ranges::any_of(config_.zones,
+                             [&name](const Zone& zone) { return name.IsAtOrBelow(zone.name); });
 }
 
 }  // namespace pharos::dns

@@ -126,10 +126,20 @@ std::optional<AddressKey> KeyOfAddress(const DnsAddresses& addresses, AddressKin
   return AddressKey{kind, octets};
 }
 
+// The same text for those that have the same target, so that no SRV record is made twice (RFC 2181
+// section 5).
+std::string SrvTargetKey(const Instance& instance) {
+  const DnsAddresses& dns = instance.dns;
+  if (instance.srv_target == SrvTarget::kNode) return "node " + LowerCase(instance.node->name);
+  if (instance.srv_target == SrvTarget::kName) return "name " + LowerCase(dns.name_wire);
+  const bool v4 = dns.for_any == AddressKind::kV4;
+  return std::string("addr ").append(v4 ? AsText(dns.v4) : AsText(dns.v6));
+}
+
 RecordSet MakeRecordSet(const std::vector<Ref<const Instance>>& instances,
                         const std::vector<uint32_t>& positions) {
   using Pointer = std::optional<const Instance*>;
-  using SrvKey = std::optional<std::tuple<const Node*, std::string, uint16_t>>;
+  using SrvKey = std::optional<std::tuple<std::string, uint16_t>>;
   RecordSet set;
   set.healthy =
       SelectDistinct(instances, positions, [](const Instance& i) -> Pointer { return &i; });
@@ -141,7 +151,7 @@ RecordSet MakeRecordSet(const std::vector<Ref<const Instance>>& instances,
                            [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_any); });
   set.srv = SelectDistinct(instances, positions, [](const Instance& i) -> SrvKey {
     if (i.srv_target == SrvTarget::kNone) return std::nullopt;
-    return std::tuple(i.node.get(), i.service->address, i.service->port);
+    return std::tuple(SrvTargetKey(i), i.service->port);
   });
   set.names = SelectDistinct(instances, positions, [](const Instance& i) -> Pointer {
     return i.dns.name_wire.empty() ? Pointer() : Pointer(&i);

@@ -32,7 +32,7 @@ struct RecordSet {
   Selection a;        // One instance per different IPv4 address that A questions see.
   Selection aaaa;     // The same for AAAA and IPv6.
   Selection any;      // The same for ANY: one per different for_any address (IPv4 or IPv6).
-  Selection srv;      // One per different (node, service address, port).
+  Selection srv;      // One per different SRV target and port.
   Selection names;    // Every instance with a host name for a type (DnsAddresses::name_wire).
 };
 
