@@ -589,6 +589,21 @@ TEST_F(AnswerTest, NoSrvRecordIsThereTwice) {
                           "shared.service.consul. 0 IN SRV 1 1 9 shared.example.net."));
 }
 
+TEST_F(AnswerTest, NothingStandsBesideACname) {
+  catalog::v1::Command command;
+  auto* node = command.mutable_register_()->mutable_node();
+  node->set_name("hosted");
+  node->set_address("inner.service.consul");
+  (*node->mutable_meta())["rack"] = "r9";
+  Load(command);
+  const std::vector<std::string> want = {"hosted.node.consul. 0 IN CNAME inner.service.consul.",
+                                         "inner.service.consul. 0 IN CNAME web.service.consul."};
+  EXPECT_THAT(Ask("hosted.node.consul.", RrType::kAny).answer, testing::IsSupersetOf(want));
+  EXPECT_EQ(Ask("hosted.node.consul.", RrType::kAny).answer.size(), 4u);
+  EXPECT_THAT(Ask("inner.service.consul.", RrType::kCname).answer, ElementsAre(want[1]))
+      << "who asks for the CNAME is not led on";
+}
+
 TEST_F(AnswerTest, UnknownReverseNamesDoNotExist) {
   EXPECT_EQ(Ask("9.9.9.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");
   EXPECT_EQ(Ask("256.0.0.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");

@@ -40,6 +40,8 @@ void Answerer::AddChain(Octets target_wire, uint32_t cname_ttl_s, std::optional<
     cut_partial_ = true;
     return;
   }
+  // Who asks for the CNAME itself is not led on (RFC 1034 section 3.6.2).
+  if (query_.qtype == RrType::kCname) return;
   Follow(*target, writer_.last_target_offset(), query_.qtype, Section::kAnswer, ttl_s);
 }
 
@@ -105,7 +107,7 @@ std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const Nam
   const Octets address = AddressFor(addresses, type);
   const bool for_type = type == RrType::kA || type == RrType::kAaaa || type == RrType::kAny;
   if (for_type && !address.empty() && !writer_.AddAddress(section, owner, address, ttl_s)) {
-    cut_ = true;
+    cut_ = cut_ || section == Section::kAnswer;
   }
   if (type == RrType::kAny && section == Section::kAnswer) {
     AddNodeMeta(section, *entry->node, owner, ttl_s);
@@ -132,7 +134,8 @@ std::optional<Octets> Answerer::FollowService(const NameQuestion& target, const 
       if (!writer_.AddAddress(section, owner, address, ttl_s)) break;
       ++written;
     }
-    cut_ = cut_ || written < all.size();
+    // TC is for answers: what goes with them may be asked for by itself (RFC 2181 section 9).
+    cut_ = cut_ || (section == Section::kAnswer && written < all.size());
     return std::nullopt;
   }
   const std::span<const uint32_t> named = records->names.Get(config_.only_passing);

@@ -148,7 +148,10 @@ Handled Answerer::AnswerNode() {
       AddChain(AsOctets(node.dns.name_wire), ttl_s, std::nullopt);
     }
   }
-  if (query_.qtype == RrType::kTxt || query_.qtype == RrType::kAny) {
+  // ANY may leave records out (RFC 8482), and beside a CNAME there is nothing (RFC 2181
+  // section 10.1).
+  const bool has_cname = KindFor(node.dns, query_.qtype) == registry::AddressKind::kName;
+  if (query_.qtype == RrType::kTxt || (query_.qtype == RrType::kAny && !has_cname)) {
     AddNodeMeta(Section::kAnswer, node, writer_.QnameOwner(), ttl_s);
   }
   if (!needed_.empty()) return Positive();

@@ -39,7 +39,7 @@ commands { register {
              tagged_addresses { key: "lan_ipv6" value { address: "fd00::5" } } }
   services { name: "half" port: 2 } } }
 commands { register {
-  node { name: "gamma" address: "www.example" }
+  node { name: "gamma" address: "www.example" meta { key: "k" value: "v" } }
   services { name: "consul" port: 8300 }
   services { name: "named" port: 3 }
   services { id: "n2" name: "named" port: 4 address: "other.example.org" } } }

@@ -242,9 +242,8 @@ class Question {
   Expected NoForm() {
     if (count_ == 0) return Apex();
     if (count_ == 1 && name_[0] == "ns") {
-      const Found servers = Find("consul", "");
-      for (const Instance& server : servers.serving) AddAddress(server.For(type_));
-      return Finish();
+      expected_.exists = true;
+      return Addresses(Find("consul", "").serving);
     }
     // `_tag` names exist when some instance has the tag; others only above what exists.
     if (name_[0].starts_with('_')) return {};

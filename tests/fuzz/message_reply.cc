@@ -230,9 +230,9 @@ class Reply {
     end_ = name_;
     for (const ReadRecord& record : answer_) {
       CHECK(record.owner == end_);
-      if (!Is(record, RrType::kCname)) continue;
-      CHECK(type_ != static_cast<uint16_t>(RrType::kCname));
-      end_ = TargetOf(record);
+      // Who asks for the CNAME itself is not led on (RFC 1034 section 3.6.2).
+      const bool leads_on = type_ != static_cast<uint16_t>(RrType::kCname);
+      if (Is(record, RrType::kCname) && leads_on) end_ = TargetOf(record);
     }
   }
 
