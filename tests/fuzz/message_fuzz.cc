@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "dns/handler.h"
 #include "tests/fuzz/message_catalog.h"
 #include "tests/fuzz/message_input.h"
@@ -20,6 +21,8 @@ constexpr int kRoundsMax = 3;  // As the server resolves names outside.
 dns::Handled HandleToTheEnd(const Input& input, Transport transport,
                             std::vector<dns::ExternalAnswer>& external,
                             std::vector<uint8_t>& reply) {
+  dns::CookieMaker cookies(input.config.cookies);
+  const ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
   for (int round = 0;; ++round) {
     Random random(input.seed);
     dns::AnswerScratch scratch;

@@ -145,6 +145,10 @@ dns::AnswerConfig ReadConfig(uint8_t flags, uint8_t limits, uint8_t more) {
   config.node_ttl_s = more & 0x01;
   if ((more & 0x02) != 0) config.service_ttls = dns::ServiceTtls({{"*", 7}, {"web", 0}});
   if ((more & 0x04) != 0) config.soa.minimum_s = 30;
+  if ((more & 0x08) != 0) {
+    config.nsid = "agent-1 of a name that takes some room";
+    config.cookies.required = (limits & 0x20) != 0;
+  }
   return config;
 }
 
@@ -186,26 +190,39 @@ void AppendName(Source& source, std::vector<uint8_t>& out) {
   out.push_back(0);
 }
 
-void AppendOpt(uint8_t edns, std::vector<uint8_t>& out) {
+void AppendOption(std::vector<uint8_t>& out, uint16_t code, Octets data) {
+  AppendU16(out, code);
+  AppendU16(out, static_cast<uint16_t>(data.size()));
+  out.insert(out.end(), data.begin(), data.end());
+}
+
+// `options` is a set of those that the server knows, and one that it does not.
+void AppendOpt(uint8_t edns, uint8_t options, std::vector<uint8_t>& out) {
+  static constexpr std::array<uint8_t, 7> kSubnet = {0, 1, 24, 0, 192, 0, 2};
+  static constexpr std::array<uint8_t, 24> kCookie = {1, 2, 3, 4, 5, 6, 7, 8, 1};
   out.push_back(0);
   AppendU16(out, 41);
   AppendU16(out, kUdpOctets[edns & 0x0f]);
   const uint8_t version = (edns & 0xe0) == 0xe0 ? 1 : 0;
   AppendU16(out, version);
   AppendU16(out, (edns & 0x20) != 0 ? 0x8000 : 0);
-  if ((edns & 0x40) != 0) {
-    // A client subnet (RFC 7871 section 6).
-    AppendU16(out, 11);
-    out.insert(out.end(), {0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2});
-  } else {
-    AppendU16(out, 0);
-  }
+  const size_t length_at = out.size();
+  AppendU16(out, 0);
+  if ((options & 0x01) != 0) AppendOption(out, 3, {});       // NSID
+  if ((options & 0x02) != 0) AppendOption(out, 8, kSubnet);  // RFC 7871
+  if ((options & 0x04) != 0) AppendOption(out, 10, Octets(kCookie).first(8));
+  if ((options & 0x08) != 0) AppendOption(out, 10, kCookie);                   // Not ours.
+  if ((options & 0x10) != 0) AppendOption(out, 11, {});                        // RFC 7828
+  if ((options & 0x20) != 0) AppendOption(out, 12, std::array<uint8_t, 9>{});  // Padding
+  if ((options & 0x40) != 0) AppendOption(out, 65001, kSubnet);
+  StoreU16(&out[length_at], static_cast<uint16_t>(out.size() - length_at - 2));
 }
 
 std::vector<uint8_t> MakeRequest(Source source) {
   const uint8_t type = source.Next();
   const uint8_t flags = source.Next();
   const uint8_t edns = source.Next();
+  const uint8_t options = source.Next();
   std::vector<uint8_t> request;
   AppendU16(request, 0x1234);
   AppendU16(request, static_cast<uint16_t>((flags & 0x01) << 8 | (flags & 0x10)));
@@ -216,7 +233,7 @@ std::vector<uint8_t> MakeRequest(Source source) {
   AppendName(source, request);
   AppendU16(request, kTypes[type % kTypes.size()]);
   AppendU16(request, (flags & 0xe0) == 0xe0 ? 3 : 1);
-  if ((edns & 0x10) != 0) AppendOpt(edns, request);
+  if ((edns & 0x10) != 0) AppendOpt(edns, options, request);
   return request;
 }
 

@@ -20,7 +20,7 @@ namespace {
 using dns::RrType;
 
 constexpr size_t kRecordFixedOctets = 10;
-constexpr size_t kOptOctets = 11;
+constexpr size_t kOptOctetsMax = 160;  // With all options that we write.
 constexpr size_t kSoaNumberOctets = 20;
 
 struct FreePacket {
@@ -346,10 +346,10 @@ class Reply {
     const bool plain = transport_ == Transport::kUdp && SizeMax() == dns::kPlainUdpOctetsMax;
     if (plain) {
       const size_t count = answer_.size() + 1;
-      return dns::kHeaderOctets + qname_octets_ + 4 + kOptOctets + count * (record + glue) + 7 >
+      return dns::kHeaderOctets + qname_octets_ + 4 + kOptOctetsMax + count * (record + glue) + 7 >
              dns::kPlainUdpOctetsMax;
     }
-    return octets_.size() + record + glue + kOptOctets > SizeMax();
+    return octets_.size() + record + glue + kOptOctetsMax > SizeMax();
   }
 
   Octets request_, octets_;
