@@ -60,7 +60,10 @@ Handled Answerer::AnswerZone() {
     case NameForm::kNode:
       return AnswerNode();
     case NameForm::kService:
-      return AnswerService();
+    case NameForm::kConnect:
+    case NameForm::kIngress:
+    case NameForm::kPreparedQuery:
+      return AnswerInstances();
     case NameForm::kAddress:
       return AnswerSpelledAddress();
     default:

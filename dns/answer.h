@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -27,6 +28,10 @@ struct AnswerScratch {
   std::vector<uint32_t> order;
   std::vector<uint32_t> stamps;
   uint32_t stamp = 0;
+  std::vector<std::pair<double, uint32_t>> keys;
+  std::vector<uint8_t> ranks;
+  std::vector<uint32_t> ranked, positions_of_rank;
+  std::vector<uint64_t> sums_of_rank;
 };
 
 struct AnswerContext {

@@ -50,9 +50,18 @@ struct Zone {
   Name rname;        // hostmaster.<zone>
 };
 
+// Whether instances that are near are shown first.
+enum class LocalityPreference : uint8_t { kOff, kPrefer };
+
 struct AnswerConfig {
   std::vector<Zone> zones;  // The domain, then the alternative one if there is one.
   std::string datacenter;   // Lower case.
+  std::string node_name;    // This agent's node, lower case.
+  // Where this agent is, and what that means for the order of instances.
+  std::string region, zone_in_region;
+  LocalityPreference locality = LocalityPreference::kOff;
+  // When fewer than so many of a hundred instances are healthy, all count as healthy; 0: never.
+  uint32_t panic_percent = 0;
   uint32_t node_ttl_s = 0;
   ServiceTtls service_ttls;
   SoaTimes soa;

@@ -4,10 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "dns/answer.h"
 #include "dns/name_question.h"
 #include "dns/reply_writer.h"
@@ -34,6 +38,15 @@ registry::AddressKind KindFor(const registry::DnsAddresses& addresses, RrType ty
 Octets AddressFor(const registry::DnsAddresses& addresses, RrType type);
 // The instances that have addresses for a type; null for types that instances have no records of.
 const registry::Selection* SelectionFor(const registry::RecordSet& records, RrType type);
+
+// Which instances an answer is made of. Borrows from the snapshot or from the Answerer.
+struct Candidates {
+  registry::InstanceList instances;
+  const registry::RecordSet* records;  // Of them.
+  registry::Include include;
+  uint32_t ttl_s;
+  const registry::Node* nearest = nullptr;  // Its instances go first.
+};
 
 class Answerer {
  public:
@@ -69,12 +82,33 @@ class Answerer {
   void AddNodeMeta(Section section, const registry::Node& node, const NameParts& owner,
                    uint32_t ttl_s);
 
+  // candidates.cc: which instances a name stands for, and in which order they are shown.
+  // Without candidates, what the answer is instead: NXDOMAIN, or NODATA where names are below.
+  struct Found {
+    std::optional<Candidates> candidates;
+    Rcode otherwise = Rcode::kNxDomain;
+  };
+  // For the forms that name instances: kService, kConnect, kIngress and kPreparedQuery.
+  Found FindCandidates(const NameQuestion& name);
+  Found FindService(const NameQuestion& name);
+  Found FindIngress(const NameQuestion& name);
+  Found FindPreparedQuery(const NameQuestion& name);
+  absl::StatusOr<registry::ResolvedQuery> ResolveQueryName(std::string_view name) const;
+  // All of them, by the records made here.
+  Candidates Choose(std::vector<const registry::Instance*> instances, uint32_t ttl_s);
+  registry::Include IncludeFor(const registry::RecordSet& records) const;
+  const registry::Node* FindNearest(const std::string& near) const;
+  Octets ClientSubnet() const;  // Data of the option; empty when the query has none.
+  IpAddress ClientAddress() const;
+  // `count` positions of the selection (a member of candidates.records), as they are to be shown.
+  std::span<const uint32_t> Pick(const Candidates& candidates, const registry::Selection& selection,
+                                 size_t count);
+  uint8_t RankOf(const Candidates& candidates, const registry::Instance& instance) const;
+
   // service_answer.cc: the addresses of services.
-  Handled AnswerService();
-  Handled AnswerServiceAddresses(const registry::ServiceEntry& entry,
-                                 const registry::RecordSet& records, uint32_t ttl_s);
-  Handled AnswerServiceName(const registry::ServiceEntry& entry, const registry::RecordSet& records,
-                            uint32_t ttl_s);
+  Handled AnswerInstances();
+  Handled AnswerServiceAddresses(const Candidates& candidates);
+  Handled AnswerServiceName(const Candidates& candidates);
   // How many answers a reply may have.
   struct CountLimit {
     size_t count;
@@ -94,8 +128,7 @@ class Answerer {
     uint16_t target_offset;  // Where the target stands in the message; 0: no pointer reaches it.
     bool repeats_target;     // An earlier record has the same target, so the same glue.
   };
-  Handled AnswerServiceSrv(const registry::ServiceEntry& entry, const registry::RecordSet& records,
-                           uint32_t ttl_s);
+  Handled AnswerServiceSrv(const Candidates& candidates);
   SrvRecord MakeSrvRecord(const registry::Instance& instance) const;
   Octets SrvAddress(const SrvRecord& record) const;
   // The target's name; an address is spelled into `spelled`.
@@ -119,10 +152,8 @@ class Answerer {
   // One step inside our zones: add the addresses of `target`, or give the name it stands for.
   std::optional<Octets> FollowNode(const NameQuestion& target, const NameParts& owner, RrType type,
                                    Section section, uint32_t ttl_s);
-  std::optional<Octets> FollowService(const NameQuestion& target, const NameParts& owner,
-                                      RrType type, Section section, uint32_t ttl_s);
-  // The TTL of records of a name of ours.
-  uint32_t OwnTtl(const NameQuestion& name) const;
+  std::optional<Octets> FollowInstances(const Candidates& candidates, const NameParts& owner,
+                                        RrType type, Section section, uint32_t ttl_s);
   std::optional<Name> FollowOutside(const Name& target, RrType type, Section section,
                                     std::optional<uint32_t> ttl_s);
   bool IsOurs(const Name& name) const;
@@ -141,6 +172,12 @@ class Answerer {
   uint16_t node_suffix_offset_ = 0;
   uint16_t addr_suffix_offset_ = 0;
   std::vector<UpstreamQuestion> needed_;
+  // What candidates were chosen from, where the snapshot has nothing ready.
+  struct Chosen {
+    std::vector<const registry::Instance*> instances;
+    registry::RecordSet records;
+  };
+  std::vector<std::unique_ptr<const Chosen>> chosen_;
 };
 
 }  // namespace pharos::dns

@@ -4,7 +4,6 @@
 #include <array>
 
 #include "dns/answerer.h"
-#include "dns/sample.h"
 
 namespace pharos::dns {
 namespace {
@@ -68,12 +67,18 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
     if (!question.datacenter.empty() && question.datacenter != config_.datacenter) return;
 
     const NameParts owner{{}, target.wire(), 0, target_offset};
-    const uint32_t record_ttl_s = ttl_s.value_or(OwnTtl(question));
+    std::optional<Candidates> candidates;
+    if (NamesInstances(question.form)) {
+      candidates = FindCandidates(question).candidates;
+      if (!candidates) return;
+    }
+    const uint32_t record_ttl_s =
+        ttl_s.value_or(candidates ? candidates->ttl_s : config_.node_ttl_s);
     std::optional<Octets> next;
     if (question.form == NameForm::kNode) {
       next = FollowNode(question, owner, type, section, record_ttl_s);
-    } else if (question.form == NameForm::kService) {
-      next = FollowService(question, owner, type, section, record_ttl_s);
+    } else if (candidates) {
+      next = FollowInstances(*candidates, owner, type, section, record_ttl_s);
     } else if (question.form == NameForm::kAddress) {
       AddSpelledAddress(question.name, owner, type, section, record_ttl_s);
     }
@@ -95,10 +100,6 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
   }
 }
 
-uint32_t Answerer::OwnTtl(const NameQuestion& name) const {
-  return name.form == NameForm::kService ? config_.service_ttls.Get(name.name) : config_.node_ttl_s;
-}
-
 std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const NameParts& owner,
                                            RrType type, Section section, uint32_t ttl_s) {
   const registry::NodeEntry* entry = snapshot_.FindNode(target.name);
@@ -116,31 +117,26 @@ std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const Nam
   return AsOctets(addresses.name_wire);
 }
 
-std::optional<Octets> Answerer::FollowService(const NameQuestion& target, const NameParts& owner,
-                                              RrType type, Section section, uint32_t ttl_s) {
-  const registry::ServiceEntry* entry = snapshot_.FindService(target.name);
-  if (entry == nullptr) return std::nullopt;
-  const registry::RecordSet* records =
-      target.tag.empty() ? &entry->all : entry->FindTag(target.tag);
-  if (records == nullptr) return std::nullopt;
-
-  const registry::Selection* selection = SelectionFor(*records, type);
-  if (selection != nullptr && !selection->Get(config_.only_passing).empty()) {
-    const std::span<const uint32_t> all = selection->Get(config_.only_passing);
+std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
+                                                const NameParts& owner, RrType type,
+                                                Section section, uint32_t ttl_s) {
+  const registry::Selection* selection = SelectionFor(*candidates.records, type);
+  const size_t available = selection == nullptr ? 0 : selection->Count(candidates.include);
+  if (available > 0) {
     size_t written = 0;
     for (const uint32_t position :
-         Sample(all, LimitCount(all.size(), true).count, context_.random, context_.scratch)) {
-      const Octets address = AddressFor(entry->instances[position]->dns, type);
+         Pick(candidates, *selection, LimitCount(available, true).count)) {
+      const Octets address = AddressFor(candidates.instances[position].dns, type);
       if (!writer_.AddAddress(section, owner, address, ttl_s)) break;
       ++written;
     }
     // TC is for answers: what goes with them may be asked for by itself (RFC 2181 section 9).
-    cut_ = cut_ || (section == Section::kAnswer && written < all.size());
+    cut_ = cut_ || (section == Section::kAnswer && written < available);
     return std::nullopt;
   }
-  const std::span<const uint32_t> named = records->names.Get(config_.only_passing);
-  for (const uint32_t position : Sample(named, named.size(), context_.random, context_.scratch)) {
-    const registry::Instance& instance = *entry->instances[position];
+  const registry::Selection& named = candidates.records->names;
+  for (const uint32_t position : Pick(candidates, named, named.Count(candidates.include))) {
+    const registry::Instance& instance = candidates.instances[position];
     if (KindFor(instance.dns, type) != registry::AddressKind::kName) continue;
     const Octets name = AsOctets(instance.dns.name_wire);
     if (Name::FromWire(name) != Name::FromWire(owner.suffix)) return name;

@@ -90,7 +90,7 @@ void BM_Sample(benchmark::State& state) {
   Random random(1);
   AnswerScratch scratch;
   for ([[maybe_unused]] const auto _ : state)
-    benchmark::DoNotOptimize(Sample(all, 3, random, scratch).data());
+    benchmark::DoNotOptimize(Sample({all}, 3, random, scratch).data());
 }
 BENCHMARK(BM_Sample)->Arg(3)->Arg(100)->Arg(10'000);
 

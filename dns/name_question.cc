@@ -68,6 +68,7 @@ bool ReadDatacenter(const Labels& labels, size_t from, size_t to, NameQuestion& 
   const size_t count = to - from;
   if (count > 2 || (count == 2 && labels.Get(from + 1) != "dc")) return false;
   if (count > 0) question.datacenter = labels.Get(from);
+  question.datacenter_explicit = count == 2;
   return true;
 }
 

@@ -22,10 +22,16 @@ enum class NameForm : uint8_t {
   kService,           // [<tag>.]<service>.service[.<dc>], _<service>._<tag>[.service][.<dc>]
   kConnect,           // <service>.connect[.<dc>]
   kIngress,           // <service>.ingress[.<dc>]
-  kPreparedQuery,     // <name>.query[.<dc>]
+  kPreparedQuery,     // <name or id>.query[.<dc>], _<name>._<anything>.query[.<dc>]
   kAddress,           // <hex>.addr[.<anything>]
   kNone,              // In the zone but in no form.
 };
+
+// Whether names of the form stand for instances of services.
+constexpr bool NamesInstances(NameForm form) {
+  return form == NameForm::kService || form == NameForm::kConnect || form == NameForm::kIngress ||
+         form == NameForm::kPreparedQuery;
+}
 
 // Views point into `lower`, so one is filled in place and never copied.
 struct NameQuestion {
@@ -39,6 +45,7 @@ struct NameQuestion {
   std::string_view tag;
   // As asked, in lower case; empty: the agent's own.
   std::string_view datacenter;
+  bool datacenter_explicit = false;  // Written `<dc>.dc`.
   // The zone the name is in (null outside), and where in the QNAME's wire form it begins.
   const Zone* zone = nullptr;
   uint8_t zone_offset = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "dns/answerer.h"
-#include "dns/sample.h"
 
 namespace pharos::dns {
 namespace {
@@ -15,15 +14,6 @@ constexpr size_t kPlainUdpMargin = 7;
 // Over TCP, so that one question about a huge service stays cheap.
 constexpr size_t kTcpAnswersMax = 4096;
 constexpr size_t kTcpSrvAnswersMax = 1024;
-
-// Whether some instance has a tag that ends in `.<tag>`: then names below `tag` exist.
-bool HasTagBelow(const registry::ServiceEntry& entry, std::string_view tag) {
-  return std::ranges::any_of(entry.by_tag, [tag](const auto& known) {
-    const std::string_view name = known.first;
-    return name.size() > tag.size() && name.ends_with(tag) &&
-           name[name.size() - tag.size() - 1] == '.';
-  });
-}
 
 }  // namespace
 
@@ -57,24 +47,15 @@ const registry::Selection* SelectionFor(const registry::RecordSet& records, RrTy
   }
 }
 
-Handled Answerer::AnswerService() {
-  const registry::ServiceEntry* entry = snapshot_.FindService(question_.name);
-  if (entry == nullptr) {
-    // Not a service, but perhaps `_<tag>`, above `_<service>._<tag>`.
-    const bool above = question_.tag.empty() && question_.name.starts_with('_') &&
-                       snapshot_.HasTag(question_.name.substr(1));
-    return Negative(above ? Rcode::kNoError : Rcode::kNxDomain);
+Handled Answerer::AnswerInstances() {
+  const Found found = FindCandidates(question_);
+  if (!found.candidates) return Negative(found.otherwise);
+  const Candidates& candidates = *found.candidates;
+  if (candidates.records->everyone.Count(candidates.include) == 0) {
+    return Negative(Rcode::kNxDomain);
   }
-  const registry::RecordSet* records =
-      question_.tag.empty() ? &entry->all : entry->FindTag(question_.tag);
-  if (records == nullptr) {
-    const bool above = HasTagBelow(*entry, question_.tag);
-    return Negative(above ? Rcode::kNoError : Rcode::kNxDomain);
-  }
-  if (records->healthy.Get(config_.only_passing).empty()) return Negative(Rcode::kNxDomain);
-  const uint32_t ttl_s = config_.service_ttls.Get(entry->name);
-  if (query_.qtype == RrType::kSrv) return AnswerServiceSrv(*entry, *records, ttl_s);
-  return AnswerServiceAddresses(*entry, *records, ttl_s);
+  return query_.qtype == RrType::kSrv ? AnswerServiceSrv(candidates)
+                                      : AnswerServiceAddresses(candidates);
 }
 
 Answerer::CountLimit Answerer::LimitCount(size_t available, bool addresses) const {
@@ -92,43 +73,41 @@ size_t Answerer::UncompressedRoom() const {
   return kPlainUdpOctetsMax - kPlainUdpMargin - kHeaderOctets - query_.question.size();
 }
 
-Handled Answerer::AnswerServiceAddresses(const registry::ServiceEntry& entry,
-                                         const registry::RecordSet& records, uint32_t ttl_s) {
-  const registry::Selection* selection = SelectionFor(records, query_.qtype);
-  if (selection == nullptr || selection->Get(config_.only_passing).empty()) {
-    return AnswerServiceName(entry, records, ttl_s);
-  }
-  const std::span<const uint32_t> all = selection->Get(config_.only_passing);
-  const CountLimit limit = LimitCount(all.size(), true);
+Handled Answerer::AnswerServiceAddresses(const Candidates& candidates) {
+  const registry::Selection* selection = SelectionFor(*candidates.records, query_.qtype);
+  const size_t available = selection == nullptr ? 0 : selection->Count(candidates.include);
+  if (available == 0) return AnswerServiceName(candidates);
+  const CountLimit limit = LimitCount(available, true);
   const NameParts owner = writer_.QnameOwner();
   size_t uncompressed_room = UncompressedRoom();
   size_t written = 0;
-  for (const uint32_t position : Sample(all, limit.count, context_.random, context_.scratch)) {
-    const Octets address = AddressFor(entry.instances[position]->dns, query_.qtype);
+  for (const uint32_t position : Pick(candidates, *selection, limit.count)) {
+    const Octets address = AddressFor(candidates.instances[position].dns, query_.qtype);
     const size_t uncompressed = query_.qname.size() + kRecordFixedOctets + address.size();
     if (limit.by_udp_limit && written > 0 && uncompressed > uncompressed_room) break;
-    if (!writer_.AddAddress(Section::kAnswer, owner, address, ttl_s)) break;
+    if (!writer_.AddAddress(Section::kAnswer, owner, address, candidates.ttl_s)) break;
     uncompressed_room -= std::min(uncompressed, uncompressed_room);
     ++written;
   }
-  cut_ = written < all.size();
+  cut_ = written < available;
   return Positive();
 }
 
 // No instance has an address of the type: the host name of one of them, whatever the type.
-Handled Answerer::AnswerServiceName(const registry::ServiceEntry& entry,
-                                    const registry::RecordSet& records, uint32_t ttl_s) {
-  const std::span<const uint32_t> named = records.names.Get(config_.only_passing);
-  for (const uint32_t position : Sample(named, named.size(), context_.random, context_.scratch)) {
-    const registry::DnsAddresses& addresses = entry.instances[position]->dns;
+Handled Answerer::AnswerServiceName(const Candidates& candidates) {
+  const registry::Selection& named = candidates.records->names;
+  const uint32_t ttl_s = candidates.ttl_s;
+  for (const uint32_t position : Pick(candidates, named, named.Count(candidates.include))) {
+    const registry::Instance& instance = candidates.instances[position];
+    const registry::DnsAddresses& addresses = instance.dns;
     if (KindFor(addresses, query_.qtype) != registry::AddressKind::kName) continue;
     if (!IsAsked(AsOctets(addresses.name_wire))) {
       AddChain(AsOctets(addresses.name_wire), ttl_s, ttl_s);
       return Positive();
     }
     // The instance's address is the very name asked: its node's address is meant.
-    const Octets address = AddressFor(entry.instances[position]->node->dns, query_.qtype);
-    if (SelectionFor(records, query_.qtype) == nullptr || address.empty()) continue;
+    const Octets address = AddressFor(instance.node->dns, query_.qtype);
+    if (SelectionFor(*candidates.records, query_.qtype) == nullptr || address.empty()) continue;
     writer_.AddAddress(Section::kAnswer, writer_.QnameOwner(), address, ttl_s);
     return Positive();
   }

@@ -6,7 +6,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "dns/answerer.h"
-#include "dns/sample.h"
 
 namespace pharos::dns {
 namespace {
@@ -72,12 +71,12 @@ NameParts Answerer::SrvTargetName(const SrvRecord& record, MutableOctets spelled
   return name;
 }
 
-Handled Answerer::AnswerServiceSrv(const registry::ServiceEntry& entry,
-                                   const registry::RecordSet& records, uint32_t ttl_s) {
-  const std::span<const uint32_t> all = records.srv.Get(config_.only_passing);
-  const CountLimit limit = LimitCount(all.size(), false);
-  const std::span<const uint32_t> chosen =
-      Sample(all, limit.count, context_.random, context_.scratch);
+Handled Answerer::AnswerServiceSrv(const Candidates& candidates) {
+  const registry::Selection& selection = candidates.records->srv;
+  const size_t available = selection.Count(candidates.include);
+  const uint32_t ttl_s = candidates.ttl_s;
+  const CountLimit limit = LimitCount(available, false);
+  const std::span<const uint32_t> chosen = Pick(candidates, selection, limit.count);
 
   // A reply of 512 octets holds no more than this, and only larger ones take memory.
   std::array<SrvRecord, 32> few;
@@ -86,7 +85,7 @@ Handled Answerer::AnswerServiceSrv(const registry::ServiceEntry& entry,
   const std::span<SrvRecord> room = many.empty() ? std::span<SrvRecord>(few) : std::span(many);
   size_t usable = 0;
   for (const uint32_t position : chosen) {
-    const SrvRecord record = MakeSrvRecord(*entry.instances[position]);
+    const SrvRecord record = MakeSrvRecord(candidates.instances[position]);
     if (record.target != SrvTarget::kName && SrvAddress(record).empty()) continue;
     room[usable++] = record;
   }
@@ -95,7 +94,7 @@ Handled Answerer::AnswerServiceSrv(const registry::ServiceEntry& entry,
   MarkRepeatedTargets(room.first(usable));
   const size_t fitting = limit.by_udp_limit ? CountFittingSrvUncompressed(room.first(usable))
                                             : CountFittingSrv(room.first(usable));
-  cut_ = fitting < usable || chosen.size() < all.size();
+  cut_ = fitting < usable || chosen.size() < available;
   const std::span<SrvRecord> shown = room.first(fitting);
   AddSrvRecords(shown, ttl_s);
   AddSrvGlue(shown, ttl_s);

@@ -89,7 +89,7 @@ void Answerer::AddSoa(Section section) {
 void Answerer::AddNameServers(Section section) {
   const registry::ServiceEntry* servers = snapshot_.FindService(kServerService);
   if (servers == nullptr) return;
-  const std::span<const uint32_t> healthy = servers->all.healthy.Get(config_.only_passing);
+  const std::span<const uint32_t> healthy = servers->all.everyone.Get(IncludeFor(servers->all));
   struct Written {
     const registry::Instance* instance;
     uint16_t target_offset;
@@ -98,7 +98,7 @@ void Answerer::AddNameServers(Section section) {
   std::array<Written, kNameServersMax> written;
   size_t count = 0;
   for (const uint32_t position :
-       Sample(healthy, healthy.size(), context_.random, context_.scratch)) {
+       Sample({healthy}, healthy.size(), context_.random, context_.scratch)) {
     if (count == kNameServersMax) break;
     const registry::Instance& instance = *servers->instances[position];
     if (!IsHostLabel(instance.node->name) || instance.node->name_labels.empty()) continue;
@@ -127,7 +127,10 @@ void Answerer::AddNameServers(Section section) {
 Handled Answerer::AnswerNameServer() {
   const registry::ServiceEntry* servers = snapshot_.FindService(kServerService);
   if (servers == nullptr) return Negative(Rcode::kNoError);
-  return AnswerServiceAddresses(*servers, servers->all, config_.node_ttl_s);
+  return AnswerServiceAddresses({.instances = registry::InstanceList(servers->instances),
+                                 .records = &servers->all,
+                                 .include = IncludeFor(servers->all),
+                                 .ttl_s = config_.node_ttl_s});
 }
 
 Handled Answerer::AnswerNode() {
@@ -157,7 +160,10 @@ Handled Answerer::AnswerNode() {
   if (!needed_.empty()) return Positive();
   if (writer_.answer_count() == 0 && !cut_partial_) AddSoa(Section::kAuthority);
   if (addresses && query_.qtype != RrType::kAny && config_.node_meta_txt) {
-    AddNodeMeta(Section::kAdditional, node, writer_.QnameOwner(), ttl_s);
+    // The longest form of a node's name is only for asking: its metadata goes under the usual one.
+    const NameParts usual{AsOctets(node.name_labels), question_.zone->node_suffix.wire(), 0};
+    AddNodeMeta(Section::kAdditional, node,
+                question_.datacenter_explicit ? usual : writer_.QnameOwner(), ttl_s);
   }
   return FinishWith(Rcode::kNoError);
 }

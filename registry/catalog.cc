@@ -14,6 +14,8 @@
 namespace pharos::registry {
 namespace {
 
+constexpr std::string_view kConnectProxy = "connect-proxy";
+
 // The record to keep: the one before if nothing in it changes, so that its index stands still.
 template <typename T>
 Ref<const T> KeepOrReplace(const Ref<const T>* before, std::unique_ptr<T> after, uint64_t index) {
@@ -99,6 +101,13 @@ void ReplaceByName(std::vector<Ref<const T>>& list, const T* before, const Ref<c
   list.insert(at, *after);
 }
 
+// The service in a mesh that an instance of this one takes connections for, in lower case; empty
+// for one that is in no mesh.
+std::string ConnectName(const Service& service) {
+  if (service.kind == kConnectProxy) return LowerCase(service.proxy_destination);
+  return service.connect_native ? LowerCase(service.name) : std::string();
+}
+
 // Whether the entries hold the very same records.
 bool HoldsTheSame(const NodeEntry& a, const NodeEntry& b) {
   return a.node == b.node && a.services == b.services && a.checks == b.checks;
@@ -129,6 +138,21 @@ void CountNetworks(PersistentMap<std::string, uint32_t>& counts, const IpAddress
   for (size_t bits = step; bits < 8 * ip.octets().size(); bits += step) {
     Count(counts, NetworkKey(ip, bits), change);
   }
+}
+
+// The table again with another set of gateways.
+std::unique_ptr<IngressTable> MakeIngressTable(
+    std::map<std::string, IngressTable::Gateway, std::less<>> gateways) {
+  auto table = std::make_unique<IngressTable>();
+  table->gateways = std::move(gateways);
+  for (const auto& [name, gateway] : table->gateways) {
+    std::set<std::string> services;
+    for (const auto& listener : gateway.definition.listeners()) {
+      for (const auto& service : listener.services()) services.insert(LowerCase(service.name()));
+    }
+    for (const std::string& service : services) table->by_service[service].push_back(name);
+  }
+  return table;
 }
 
 }  // namespace
@@ -163,8 +187,21 @@ absl::Status Catalog::ApplyOne(uint64_t index, const catalog::v1::Command& comma
   if (command.change_case() == catalog::v1::Command::kRegister) {
     return Register(index, command.register_());
   }
-  Deregister(index, command.deregister());
-  return absl::OkStatus();
+  switch (command.change_case()) {
+    case catalog::v1::Command::kSetPreparedQuery:
+      return SetQuery(index, command.set_prepared_query());
+    case catalog::v1::Command::kDeletePreparedQuery:
+      return DeleteQuery(index, command.delete_prepared_query().id());
+    case catalog::v1::Command::kSetIngressGateway:
+      SetIngress(index, command.set_ingress_gateway());
+      return absl::OkStatus();
+    case catalog::v1::Command::kDeleteIngressGateway:
+      DeleteIngress(index, command.delete_ingress_gateway().name());
+      return absl::OkStatus();
+    default:
+      Deregister(index, command.deregister());
+      return absl::OkStatus();
+  }
 }
 
 absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& change) {
@@ -272,25 +309,39 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
     const Ref<const Service>* is = take_new ? &*newer++ : nullptr;
     const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
     const Health health = new_checks.WorstOf(key.second);
+    const Service* const old_service = was == nullptr ? nullptr : was->get();
+    const Service* const new_service = is == nullptr ? nullptr : is->get();
     if (was != nullptr && is != nullptr && *was == *is && same_node) {
       if (NodeChecks::SameFor(key.second, old_checks, new_checks)) continue;
-      ServiceChange& change = unpublished_.services[LowerCase((*is)->name)];
-      change.index = index;
-      // What a check says has changed, but not what it means for the instance.
-      if (health == old_checks.WorstOf(key.second)) continue;
+      if (health == old_checks.WorstOf(key.second)) {
+        UpdateInstance(index, key, old_service, new_service, {});
+        continue;
+      }
     }
-    UpdateAddress(&AddressEntry::services, was == nullptr ? nullptr : was->get(), is);
-    if (was != nullptr && (is == nullptr || LowerCase((*was)->name) != LowerCase((*is)->name))) {
-      ServiceChange& change = unpublished_.services[LowerCase((*was)->name)];
+    UpdateAddress(&AddressEntry::services, old_service, is);
+    UpdateInstance(index, key, old_service, new_service,
+                   is == nullptr ? Ref<const Instance>() : MakeInstance(after->node, *is, health));
+  }
+}
+
+void Catalog::UpdateInstance(uint64_t index, const InstanceKey& key, const Service* was,
+                             const Service* is, const Ref<const Instance>& instance) {
+  const auto update = [&](ServiceChanges& changes, const std::string& old_name,
+                          const std::string& new_name) {
+    if (!old_name.empty() && old_name != new_name) {
+      ServiceChange& change = changes[old_name];
       change.index = index;
       change.instances[key] = {};
     }
-    if (is != nullptr) {
-      ServiceChange& change = unpublished_.services[LowerCase((*is)->name)];
-      change.index = index;
-      change.instances[key] = MakeInstance(after->node, *is, health);
-    }
-  }
+    if (new_name.empty()) return;
+    ServiceChange& change = changes[new_name];
+    change.index = index;
+    if (instance) change.instances[key] = instance;
+  };
+  update(unpublished_.services, was == nullptr ? "" : LowerCase(was->name),
+         is == nullptr ? "" : LowerCase(is->name));
+  update(unpublished_.connect, was == nullptr ? "" : ConnectName(*was),
+         is == nullptr ? "" : ConnectName(*is));
 }
 
 template <typename T>
@@ -315,14 +366,9 @@ void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const
   if (new_ip && old_ip != new_ip) update(*new_ip, after);
 }
 
-// Merges what changed into the service's instances, which stay sorted by their key.
-void Catalog::FinishService(const std::string& name, const ServiceChange& changed) {
-  const ServiceSlot* slot = head_.services_.Find(name);
-  if (slot != nullptr && changed.instances.empty()) {
-    head_.services_.Set(name, {slot->entry, changed.index});
-    return;
-  }
-  const ServiceEntry* before = slot == nullptr ? nullptr : slot->entry.get();
+// The instances stay sorted by their key.
+std::unique_ptr<ServiceEntry> Catalog::Merge(const std::string& name, const ServiceEntry* before,
+                                             const ServiceChange& changed) {
   const auto& changes = changed.instances;
   auto entry = std::make_unique<ServiceEntry>();
   entry->name = name;
@@ -343,14 +389,123 @@ void Catalog::FinishService(const std::string& name, const ServiceChange& change
     }
   }
   while (change != changes.end()) take_change();
-  if (entry->instances.empty()) {
-    UpdateTags(before, nullptr);
+  if (entry->instances.empty()) return nullptr;
+  FillServiceRecords(*entry);
+  return entry;
+}
+
+void Catalog::FinishService(const std::string& name, const ServiceChange& changed) {
+  const ServiceSlot* slot = head_.services_.Find(name);
+  if (slot != nullptr && changed.instances.empty()) {
+    head_.services_.Set(name, {slot->entry, changed.index});
+    return;
+  }
+  const ServiceEntry* before = slot == nullptr ? nullptr : slot->entry.get();
+  std::unique_ptr<ServiceEntry> entry = Merge(name, before, changed);
+  UpdateTags(before, entry.get());
+  if (entry == nullptr) {
     if (head_.services_.Erase(name)) head_.extinction_index_ = changed.index;
     return;
   }
-  FillServiceRecords(*entry);
-  UpdateTags(before, entry.get());
   head_.services_.Set(name, {Ref<const ServiceEntry>(entry.release()), changed.index});
+}
+
+void Catalog::FinishConnect(const std::string& name, const ServiceChange& changed) {
+  const ServiceSlot* slot = head_.connect_.Find(name);
+  if (slot != nullptr && changed.instances.empty()) {
+    head_.connect_.Set(name, {slot->entry, changed.index});
+    return;
+  }
+  std::unique_ptr<ServiceEntry> entry =
+      Merge(name, slot == nullptr ? nullptr : slot->entry.get(), changed);
+  if (entry == nullptr) {
+    head_.connect_.Erase(name);
+  } else {
+    head_.connect_.Set(name, {Ref<const ServiceEntry>(entry.release()), changed.index});
+  }
+}
+
+absl::Status Catalog::SetQuery(uint64_t index, const catalog::v1::SetPreparedQuery& change) {
+  const catalog::v1::PreparedQuery& given = change.query();
+  const std::string id = LowerCase(given.id());
+  const PreparedQuery* before = head_.FindQueryById(id);
+  if (before == nullptr && !change.create()) {
+    return absl::AbortedError(
+        absl::StrFormat("Cannot modify non-existent prepared query: '%s'", given.id()));
+  }
+  if (before != nullptr && change.create()) {
+    return absl::AbortedError(absl::StrFormat("a prepared query with ID '%s' exists", given.id()));
+  }
+  const bool is_template = !given.template_().type().empty();
+  if (!given.name().empty() || is_template) {
+    const std::string name = LowerCase(given.name());
+    const PreparedQuery* same =
+        given.name().empty() ? head_.FindQueryTemplate("") : head_.FindQueryByName(name);
+    if (same != nullptr && same != before) {
+      return absl::AbortedError(
+          given.name().empty()
+              ? std::string("a query template with an empty name already exists")
+              : absl::StrFormat("name '%s' aliases an existing query name", given.name()));
+    }
+    if (head_.FindQueryById(name) != nullptr) {
+      return absl::AbortedError(
+          absl::StrFormat("name '%s' aliases an existing query ID", given.name()));
+    }
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<PreparedQuery> query, MakePreparedQuery(given));
+  query->create_index = before == nullptr ? index : before->create_index;
+  query->modify_index = index;
+  const Ref<const PreparedQuery> after(query.release());
+  IndexQuery(before, nullptr);
+  IndexQuery(after.get(), &after);
+  head_.queries_.Set(id, after);
+  head_.queries_index_ = index;
+  changed_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::DeleteQuery(uint64_t index, const std::string& id) {
+  const PreparedQuery* before = head_.FindQueryById(LowerCase(id));
+  if (before == nullptr) {
+    return absl::AbortedError(
+        absl::StrFormat("Cannot modify non-existent prepared query: '%s'", id));
+  }
+  IndexQuery(before, nullptr);
+  head_.queries_.Erase(LowerCase(id));
+  head_.queries_index_ = index;
+  changed_ = true;
+  return absl::OkStatus();
+}
+
+void Catalog::IndexQuery(const PreparedQuery* query, const Ref<const PreparedQuery>* after) {
+  if (query == nullptr) return;
+  const std::string name = LowerCase(query->definition.name());
+  const auto set = [&](PersistentMap<std::string, Ref<const PreparedQuery>>& map) {
+    after == nullptr ? static_cast<void>(map.Erase(name)) : map.Set(name, *after);
+  };
+  if (query->is_template()) set(head_.query_templates_);
+  if (name.empty()) return;
+  CountSuffixes(head_.query_suffixes_, name, after == nullptr ? -1 : 1);
+  set(head_.queries_by_name_);
+}
+
+void Catalog::SetIngress(uint64_t index, const catalog::v1::IngressGateway& gateway) {
+  auto gateways = head_.ingress().gateways;
+  const auto [known, is_new] = gateways.try_emplace(LowerCase(gateway.name()));
+  known->second.definition = gateway;
+  known->second.modify_index = index;
+  if (is_new) known->second.create_index = index;
+  head_.ingress_ = Ref<const IngressTable>(MakeIngressTable(std::move(gateways)).release());
+  head_.ingress_index_ = index;
+  changed_ = true;
+}
+
+void Catalog::DeleteIngress(uint64_t index, const std::string& name) {
+  auto gateways = head_.ingress().gateways;
+  if (gateways.erase(LowerCase(name)) == 0) return;
+  head_.ingress_ = Ref<const IngressTable>(MakeIngressTable(std::move(gateways)).release());
+  head_.ingress_index_ = index;
+  changed_ = true;
 }
 
 void Catalog::UpdateTags(const ServiceEntry* before, const ServiceEntry* after) {
@@ -371,10 +526,17 @@ std::unique_ptr<const Snapshot> Catalog::MakeSnapshot() {
               .services = head_.services_index_ > since,
               .checks = head_.checks_index_ > since,
               .node_names = {},
-              .service_names = {}};
+              .service_names = {},
+              .connect_names = {},
+              .queries = head_.queries_index_ > since,
+              .ingress = head_.ingress_index_ > since};
   for (const auto& [name, change] : unpublished_.services) {
     FinishService(name, change);
     changes_.service_names.push_back(name);
+  }
+  for (const auto& [name, change] : unpublished_.connect) {
+    FinishConnect(name, change);
+    changes_.connect_names.push_back(name);
   }
   changes_.node_names.assign(unpublished_.nodes.begin(), unpublished_.nodes.end());
   unpublished_ = {};

@@ -42,25 +42,41 @@ class Catalog {
     uint64_t index = 0;                                    // Of its last change.
   };
   // What is to be seen by the next snapshot. Bounded by what one batch of commands touches.
+  using ServiceChanges = std::map<std::string, ServiceChange>;  // By name in lower case.
   struct Unpublished {
-    std::map<std::string, ServiceChange> services;  // By name in lower case.
-    std::set<std::string> nodes;                    // Names in lower case.
+    ServiceChanges services;
+    ServiceChanges connect;
+    std::set<std::string> nodes;  // Names in lower case.
   };
 
   absl::Status ApplyOne(uint64_t index, const catalog::v1::Command& command);
   absl::Status Register(uint64_t index, const catalog::v1::Register& change);
   void Deregister(uint64_t index, const catalog::v1::Deregister& change);
+  absl::Status SetQuery(uint64_t index, const catalog::v1::SetPreparedQuery& change);
+  absl::Status DeleteQuery(uint64_t index, const std::string& id);
+  // Takes the query (null: none) out of what finds it by name, or puts it in.
+  void IndexQuery(const PreparedQuery* query, const Ref<const PreparedQuery>* after);
+  void SetIngress(uint64_t index, const catalog::v1::IngressGateway& gateway);
+  void DeleteIngress(uint64_t index, const std::string& name);
 
   // Puts the entry in place of the one before (null: none) and brings all that depends on it up to
   // date: instances of services, addresses, indexes.
   void Replace(uint64_t index, const NodeEntry* before, std::unique_ptr<NodeEntry> after);
   void UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after);
   void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after);
+  // The same for one of a node's services (null: is not there): `instance` is what it now is, null
+  // when what a check says of it has changed but not what that means.
+  void UpdateInstance(uint64_t index, const InstanceKey& key, const Service* was, const Service* is,
+                      const Ref<const Instance>& instance);
   // Keeps the index of addresses true for a node or a service that changes (null: is not there).
   template <typename T>
   void UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
                      const Ref<const T>* after);
+  // The entry with what changed merged into it, null when nothing is left. `before` may be null.
+  static std::unique_ptr<ServiceEntry> Merge(const std::string& name, const ServiceEntry* before,
+                                             const ServiceChange& change);
   void FinishService(const std::string& name, const ServiceChange& change);
+  void FinishConnect(const std::string& name, const ServiceChange& change);
   // Keeps the index of tags true for a service that changes (null: is not there).
   void UpdateTags(const ServiceEntry* before, const ServiceEntry* after);
 

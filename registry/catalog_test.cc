@@ -44,8 +44,10 @@ class CatalogTest : public testing::Test {
   }
   std::vector<std::string> Healthy(std::string_view service, bool only_passing = false) const {
     const ServiceEntry* entry = Now().FindService(service);
-    return entry == nullptr ? std::vector<std::string>{"no such service"}
-                            : Names(*entry, entry->all.healthy.Get(only_passing));
+    return entry == nullptr
+               ? std::vector<std::string>{"no such service"}
+               : Names(*entry, entry->all.everyone.Get(only_passing ? Include::kPassing
+                                                                    : Include::kHealthy));
   }
 
   Catalog catalog_{"dc1"};
@@ -67,7 +69,8 @@ TEST_F(CatalogTest, FindsRecordsByNameWithoutRegardToCase) {
   ASSERT_NE(web, nullptr);
   EXPECT_EQ(web->instances[0]->service->id, "web") << "without an id it is the name";
   ASSERT_NE(web->FindTag("v1"), nullptr);
-  EXPECT_THAT(Names(*web, web->FindTag("v1")->healthy.Get(false)), ElementsAre("Alpha/web"));
+  EXPECT_THAT(Names(*web, web->FindTag("v1")->everyone.Get(Include::kHealthy)),
+              ElementsAre("Alpha/web"));
   EXPECT_EQ(web->FindTag("green"), nullptr);
 }
 
@@ -170,13 +173,14 @@ TEST_F(CatalogTest, SelectionsHoldEachRecordOnce) {
       services { id: "3" name: "s" port: 1 } services { id: "4" name: "s" address: "host.example" }
       services { id: "5" name: "s" address: "fd00::1" } })");
   const ServiceEntry& s = *Now().FindService("s");
-  EXPECT_THAT(Names(s, s.all.healthy.Get(false)), ElementsAre("a/1", "a/2", "a/3", "a/4", "a/5"));
-  EXPECT_THAT(Names(s, s.all.a.Get(false)), ElementsAre("a/1")) << "one per address";
-  EXPECT_THAT(Names(s, s.all.aaaa.Get(false)), ElementsAre("a/5"));
-  EXPECT_THAT(Names(s, s.all.any.Get(false)), ElementsAre("a/1", "a/5"));
-  EXPECT_THAT(Names(s, s.all.srv.Get(false)), ElementsAre("a/1", "a/2", "a/4", "a/5"))
+  EXPECT_THAT(Names(s, s.all.everyone.Get(Include::kHealthy)),
+              ElementsAre("a/1", "a/2", "a/3", "a/4", "a/5"));
+  EXPECT_THAT(Names(s, s.all.a.Get(Include::kHealthy)), ElementsAre("a/1")) << "one per address";
+  EXPECT_THAT(Names(s, s.all.aaaa.Get(Include::kHealthy)), ElementsAre("a/5"));
+  EXPECT_THAT(Names(s, s.all.any.Get(Include::kHealthy)), ElementsAre("a/1", "a/5"));
+  EXPECT_THAT(Names(s, s.all.srv.Get(Include::kHealthy)), ElementsAre("a/1", "a/2", "a/4", "a/5"))
       << "one per node, address and port";
-  EXPECT_THAT(Names(s, s.all.names.Get(false)), ElementsAre("a/4"));
+  EXPECT_THAT(Names(s, s.all.names.Get(Include::kHealthy)), ElementsAre("a/4"));
 }
 
 TEST_F(CatalogTest, ReverseNamesFollowAddresses) {

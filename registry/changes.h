@@ -17,6 +17,10 @@ struct Changes {
   // the services of whose instances anything did (themselves, their checks, their nodes).
   std::vector<std::string> node_names;
   std::vector<std::string> service_names;
+  // The same for the services of a mesh, whose instances are proxies and native ones.
+  std::vector<std::string> connect_names;
+  bool queries = false;  // Prepared queries.
+  bool ingress = false;  // Ingress gateways of a mesh.
 };
 
 }  // namespace pharos::registry

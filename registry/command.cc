@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "registry/prepared_query.h"
 
 namespace pharos::registry {
 namespace {
@@ -60,6 +61,12 @@ absl::Status CheckMeta(std::string_view field, const Map& meta) {
   return absl::OkStatus();
 }
 
+absl::Status CheckLocality(std::string_view field, const catalog::v1::Locality& locality) {
+  RETURN_IF_ERROR(
+      CheckText(absl::StrFormat("%s.region", field), locality.region(), kNameOctetsMax));
+  return CheckText(absl::StrFormat("%s.zone", field), locality.zone(), kNameOctetsMax);
+}
+
 absl::Status CheckNode(const catalog::v1::Node& node, bool identifies_only) {
   RETURN_IF_ERROR(CheckRequired("node.name", node.name(), kNameOctetsMax));
   RETURN_IF_ERROR(CheckText("node.id", node.id(), kNameOctetsMax));
@@ -67,6 +74,7 @@ absl::Status CheckNode(const catalog::v1::Node& node, bool identifies_only) {
     RETURN_IF_ERROR(CheckRequired("node.address", node.address(), kNameOctetsMax));
   }
   RETURN_IF_ERROR(CheckMeta("node.meta", node.meta()));
+  RETURN_IF_ERROR(CheckLocality("node.locality", node.locality()));
   RETURN_IF_ERROR(CheckText("node.datacenter", node.datacenter(), kNameOctetsMax));
   RETURN_IF_ERROR(CheckCount("node.tagged_addresses",
                              static_cast<int>(node.tagged_addresses().size()), kTaggedAddressesMax,
@@ -87,6 +95,9 @@ absl::Status CheckService(const catalog::v1::Service& service) {
   }
   RETURN_IF_ERROR(CheckText("service.kind", service.kind(), kNameOctetsMax));
   RETURN_IF_ERROR(CheckText("service.socket_path", service.socket_path(), kNameOctetsMax));
+  RETURN_IF_ERROR(
+      CheckText("service.proxy_destination", service.proxy_destination(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckLocality("service.locality", service.locality()));
   RETURN_IF_ERROR(CheckCount("service.tags", service.tags_size(), kTagsMax, "tags"));
   for (const std::string& tag : service.tags()) {
     RETURN_IF_ERROR(CheckText("service.tags", tag, kTagOctetsMax));
@@ -122,6 +133,54 @@ absl::Status CheckHealthCheck(const catalog::v1::HealthCheck& check) {
   return absl::OkStatus();
 }
 
+template <typename List>
+absl::Status CheckTexts(std::string_view field, const List& list, std::string_view of) {
+  RETURN_IF_ERROR(CheckCount(field, list.size(), kTagsMax, of));
+  for (const std::string& text : list) RETURN_IF_ERROR(CheckText(field, text, kTagOctetsMax));
+  return absl::OkStatus();
+}
+
+absl::Status CheckQuery(const catalog::v1::PreparedQuery& query) {
+  RETURN_IF_ERROR(CheckRequired("ID", query.id(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("Name", query.name(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("Session", query.session(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("Token", query.token(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("Template.Regexp", query.template_().regexp(), kTextOctetsMax));
+  const catalog::v1::PreparedQuery::Selection& service = query.service();
+  RETURN_IF_ERROR(CheckRequired("Service.Service", service.service(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckText("Service.Near", service.near(), kNameOctetsMax));
+  if (service.failover().nearest_n() < 0) {
+    return Invalid("Service.Failover.NearestN",
+                   absl::StrFormat("%d", service.failover().nearest_n()), "a number from 0 up");
+  }
+  RETURN_IF_ERROR(
+      CheckTexts("Service.Failover.Datacenters", service.failover().datacenters(), "datacenters"));
+  RETURN_IF_ERROR(CheckTexts("Service.Tags", service.tags(), "tags"));
+  RETURN_IF_ERROR(CheckTexts("Service.IgnoreCheckIDs", service.ignore_check_ids(), "checks"));
+  RETURN_IF_ERROR(CheckMeta("Service.NodeMeta", service.node_meta()));
+  RETURN_IF_ERROR(CheckMeta("Service.ServiceMeta", service.service_meta()));
+  return MakePreparedQuery(query).status();
+}
+
+absl::Status CheckIngress(const catalog::v1::IngressGateway& gateway) {
+  RETURN_IF_ERROR(CheckRequired("Name", gateway.name(), kNameOctetsMax));
+  RETURN_IF_ERROR(CheckCount("Listeners", gateway.listeners_size(), kTagsMax, "listeners"));
+  for (const auto& listener : gateway.listeners()) {
+    if (listener.port() > kPortMax) {
+      return Invalid("Listeners.Port", absl::StrFormat("%d", listener.port()),
+                     "a port from 0 to 65535");
+    }
+    RETURN_IF_ERROR(CheckText("Listeners.Protocol", listener.protocol(), kNameOctetsMax));
+    RETURN_IF_ERROR(
+        CheckCount("Listeners.Services", listener.services_size(), kTagsMax, "services"));
+    for (const auto& service : listener.services()) {
+      RETURN_IF_ERROR(CheckRequired("Listeners.Services.Name", service.name(), kNameOctetsMax));
+      RETURN_IF_ERROR(CheckTexts("Listeners.Services.Hosts", service.hosts(), "hosts"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOne(const Command& command) {
   switch (command.change_case()) {
     case Command::kRegister: {
@@ -141,6 +200,14 @@ absl::Status CheckOne(const Command& command) {
       RETURN_IF_ERROR(CheckText("check_id", change.check_id(), kNameOctetsMax));
       return CheckRequired("node", change.node(), kNameOctetsMax);
     }
+    case Command::kSetPreparedQuery:
+      return CheckQuery(command.set_prepared_query().query());
+    case Command::kDeletePreparedQuery:
+      return CheckRequired("ID", command.delete_prepared_query().id(), kNameOctetsMax);
+    case Command::kSetIngressGateway:
+      return CheckIngress(command.set_ingress_gateway());
+    case Command::kDeleteIngressGateway:
+      return CheckRequired("Name", command.delete_ingress_gateway().name(), kNameOctetsMax);
     case Command::kBatch:
       return absl::InvalidArgumentError("a batch holds a batch; expected single changes");
     case Command::CHANGE_NOT_SET:
@@ -148,7 +215,7 @@ absl::Status CheckOne(const Command& command) {
   }
   return absl::InvalidArgumentError(
       "the command changes nothing; expected a registration, a "
-      "deregistration or a batch of them");
+      "deregistration, a prepared query, an ingress gateway or a batch of them");
 }
 
 }  // namespace

@@ -83,8 +83,8 @@ TEST(ValidateCommand, SaysWhatWasGivenAndWhatWasExpected) {
     std::string text, message;
   } kRows[] = {
       {"",
-       "the command changes nothing; expected a registration, a deregistration or a batch of "
-       "them"},
+       "the command changes nothing; expected a registration, a deregistration, a prepared query, "
+       "an ingress gateway or a batch of them"},
       {"register { }", "node.name" + not_empty},
       {WithNode("name: " + Quoted(513)), "node.name" + too_long + "512 octets"},
       {WithNode("name: 'n' id: " + Quoted(513)), "node.id" + too_long + "512 octets"},

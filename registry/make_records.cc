@@ -31,16 +31,22 @@ Health HealthOf(catalog::v1::HealthStatus status) {
 }  // namespace
 
 bool SameContent(const Node& a, const Node& b) {
-  return std::tie(a.name, a.id, a.datacenter, a.address, a.tagged_addresses, a.meta) ==
-         std::tie(b.name, b.id, b.datacenter, b.address, b.tagged_addresses, b.meta);
+  const auto tied = [](const Node& node) {
+    return std::tie(node.name, node.id, node.datacenter, node.address, node.tagged_addresses,
+                    node.meta, node.locality);
+  };
+  return tied(a) == tied(b);
 }
 
 bool SameContent(const Service& a, const Service& b) {
-  return std::tie(a.id, a.name, a.tags, a.address, a.port, a.meta, a.tagged_addresses,
-                  a.weight_passing, a.weight_warning, a.enable_tag_override, a.kind,
-                  a.socket_path) == std::tie(b.id, b.name, b.tags, b.address, b.port, b.meta,
-                                             b.tagged_addresses, b.weight_passing, b.weight_warning,
-                                             b.enable_tag_override, b.kind, b.socket_path);
+  const auto tied = [](const Service& service) {
+    return std::tie(service.id, service.name, service.tags, service.address, service.port,
+                    service.meta, service.tagged_addresses, service.weight_passing,
+                    service.weight_warning, service.enable_tag_override, service.kind,
+                    service.socket_path, service.locality, service.proxy_destination,
+                    service.connect_native);
+  };
+  return tied(a) == tied(b);
 }
 
 bool SameContent(const HealthCheck& a, const HealthCheck& b) {
@@ -58,6 +64,7 @@ std::unique_ptr<Node> MakeNode(const catalog::v1::Node& given, const std::string
   node->address = given.address();
   node->tagged_addresses = SortedPairs(given.tagged_addresses());
   node->meta = SortedPairs(given.meta());
+  node->locality = {given.locality().region(), given.locality().zone()};
   FillNodeRecords(*node);
   return node;
 }
@@ -86,6 +93,9 @@ std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
   service->enable_tag_override = given.enable_tag_override();
   service->kind = given.kind();
   service->socket_path = given.socket_path();
+  service->locality = {given.locality().region(), given.locality().zone()};
+  service->proxy_destination = given.proxy_destination();
+  service->connect_native = given.connect_native();
   return service;
 }
 

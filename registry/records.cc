@@ -1,11 +1,12 @@
 #include "registry/records.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <tuple>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "base/ip_address.h"
 
@@ -90,25 +91,49 @@ void AppendQuoted(std::string_view text, bool is_key, std::string& out) {
   }
 }
 
-// Adds the positions that give a new key, the passing instances first.
+// Keeps the running sums of the weights if they differ.
+void SetWeights(const std::vector<uint32_t>& weights, Selection& selection) {
+  const bool differ =
+      std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) != weights.end();
+  if (!differ) return;
+  auto sums = std::make_unique<std::vector<uint64_t>>();
+  sums->reserve(weights.size());
+  for (const uint32_t weight : weights) {
+    sums->push_back((sums->empty() ? 0 : sums->back()) + weight);
+  }
+  selection.weight_sums = std::move(sums);
+}
+
+// Adds the positions that give a new key, by health. One that stands for several instances weighs
+// as much as they do together.
 template <typename KeyOf>
-Selection SelectDistinct(const std::vector<Ref<const Instance>>& instances,
-                         const std::vector<uint32_t>& positions, KeyOf key_of) {
-  using Key = typename decltype(key_of(*instances[0]))::value_type;
+Selection SelectDistinct(const InstanceList& instances, const std::vector<uint32_t>& positions,
+                         KeyOf key_of) {
+  using Key = typename decltype(key_of(instances[0]))::value_type;
   Selection selection;
-  absl::flat_hash_set<Key> seen;
-  for (const Health health : {Health::kPassing, Health::kWarning}) {
+  std::vector<uint32_t> weights;
+  absl::flat_hash_map<Key, uint32_t> seen;
+  for (const Health health : {Health::kPassing, Health::kWarning, Health::kCritical}) {
+    const auto first_of_health = static_cast<uint32_t>(selection.positions.size());
     for (const uint32_t position : positions) {
-      const Instance& instance = *instances[position];
+      const Instance& instance = instances[position];
       if (instance.health != health) continue;
       const std::optional<Key> key = key_of(instance);
-      if (key && seen.insert(*key).second) selection.positions.push_back(position);
+      if (!key) continue;
+      const auto [known, is_new] = seen.try_emplace(*key, weights.size());
+      if (is_new) {
+        selection.positions.push_back(position);
+        weights.push_back(instance.srv_weight);
+      } else if (known->second >= first_of_health) {
+        weights[known->second] += instance.srv_weight;
+      }
     }
-    if (health == Health::kPassing) {
-      selection.passing_count = static_cast<uint32_t>(selection.positions.size());
-    }
+    const auto count = static_cast<uint32_t>(selection.positions.size());
+    if (health == Health::kPassing) selection.passing_count = count;
+    if (health != Health::kCritical) selection.healthy_count = count;
   }
   selection.positions.shrink_to_fit();
+  SetWeights(weights, selection);
   return selection;
 }
 
@@ -136,27 +161,11 @@ std::string SrvTargetKey(const Instance& instance) {
   return std::string("addr ").append(v4 ? AsText(dns.v4) : AsText(dns.v6));
 }
 
-RecordSet MakeRecordSet(const std::vector<Ref<const Instance>>& instances,
-                        const std::vector<uint32_t>& positions) {
-  using Pointer = std::optional<const Instance*>;
-  using SrvKey = std::optional<std::tuple<std::string, uint16_t>>;
-  RecordSet set;
-  set.healthy =
-      SelectDistinct(instances, positions, [](const Instance& i) -> Pointer { return &i; });
-  set.a = SelectDistinct(instances, positions,
-                         [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_a); });
-  set.aaaa = SelectDistinct(instances, positions,
-                            [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_aaaa); });
-  set.any = SelectDistinct(instances, positions,
-                           [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_any); });
-  set.srv = SelectDistinct(instances, positions, [](const Instance& i) -> SrvKey {
-    if (i.srv_target == SrvTarget::kNone) return std::nullopt;
-    return std::tuple(SrvTargetKey(i), i.service->port);
-  });
-  set.names = SelectDistinct(instances, positions, [](const Instance& i) -> Pointer {
-    return i.dns.name_wire.empty() ? Pointer() : Pointer(&i);
-  });
-  return set;
+std::string_view MetaOf(const Node& node, std::string_view key) {
+  for (const auto& [name, value] : node.meta) {
+    if (name == key) return value;
+  }
+  return {};
 }
 
 SrvTarget TargetOf(const Node& node, std::string_view chosen, bool from_service,
@@ -269,7 +278,38 @@ Ref<const Instance> MakeInstance(Ref<const Node> node, Ref<const Service> servic
   return Ref<const Instance>(instance);
 }
 
+RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions) {
+  using Pointer = std::optional<const Instance*>;
+  using SrvKey = std::optional<std::tuple<std::string, uint16_t>>;
+  RecordSet set;
+  set.everyone =
+      SelectDistinct(instances, positions, [](const Instance& i) -> Pointer { return &i; });
+  set.a = SelectDistinct(instances, positions,
+                         [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_a); });
+  set.aaaa = SelectDistinct(instances, positions,
+                            [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_aaaa); });
+  set.any = SelectDistinct(instances, positions,
+                           [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_any); });
+  set.srv = SelectDistinct(instances, positions, [](const Instance& i) -> SrvKey {
+    if (i.srv_target == SrvTarget::kNone) return std::nullopt;
+    return std::tuple(SrvTargetKey(i), i.service->port);
+  });
+  set.names = SelectDistinct(instances, positions, [](const Instance& i) -> Pointer {
+    return i.dns.name_wire.empty() ? Pointer() : Pointer(&i);
+  });
+  return set;
+}
+
+LocalityView LocalityOf(const Instance& instance) {
+  const Locality& own = instance.service->locality;
+  if (!own.empty()) return {own.region, own.zone};
+  const Node& node = *instance.node;
+  if (!node.locality.empty()) return {node.locality.region, node.locality.zone};
+  return {MetaOf(node, kRegionMeta), MetaOf(node, kZoneMeta)};
+}
+
 void FillServiceRecords(ServiceEntry& entry) {
+  const InstanceList instances(entry.instances);
   std::vector<uint32_t> everyone;
   std::map<std::string, std::vector<uint32_t>> tagged;
   for (uint32_t i = 0; i < entry.instances.size(); ++i) {
@@ -279,11 +319,11 @@ void FillServiceRecords(ServiceEntry& entry) {
       if (positions.empty() || positions.back() != i) positions.push_back(i);
     }
   }
-  entry.all = MakeRecordSet(entry.instances, everyone);
+  entry.all = MakeRecordSet(instances, everyone);
   entry.by_tag.clear();
   entry.by_tag.reserve(tagged.size());
   for (const auto& [tag, positions] : tagged) {
-    entry.by_tag.emplace_back(tag, MakeRecordSet(entry.instances, positions));
+    entry.by_tag.emplace_back(tag, MakeRecordSet(instances, positions));
   }
 }
 

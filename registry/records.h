@@ -34,6 +34,17 @@ void FillNodeRecords(Node& node);
 // The instance of `service` on `node` with its ready-made parts.
 Ref<const Instance> MakeInstance(Ref<const Node> node, Ref<const Service> service, Health health);
 
+// The records of those instances that stand at the positions.
+RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions);
+// Where the instance is: its service's locality, else its node's, else what its node's metadata
+// says (`region`, `zone`). Borrows from the instance.
+inline constexpr std::string_view kRegionMeta = "region";
+inline constexpr std::string_view kZoneMeta = "zone";
+struct LocalityView {
+  std::string_view region, zone;
+};
+LocalityView LocalityOf(const Instance& instance);
+
 // Fills `all` and `by_tag` from `instances`.
 void FillServiceRecords(ServiceEntry& entry);
 

@@ -28,6 +28,44 @@ uint64_t Snapshot::ServiceIndex(std::string_view lower_name) const {
   return found == nullptr ? extinction_index_ : found->modify_index;
 }
 
+const ServiceEntry* Snapshot::FindConnect(std::string_view lower_name) const {
+  const ServiceSlot* found = connect_.Find(lower_name);
+  return found == nullptr ? nullptr : found->entry.get();
+}
+
+uint64_t Snapshot::ConnectIndex(std::string_view lower_name) const {
+  const ServiceSlot* found = connect_.Find(lower_name);
+  return found == nullptr ? services_index_ : found->modify_index;
+}
+
+const IngressTable& Snapshot::ingress() const {
+  static const IngressTable kNone;
+  return ingress_ ? *ingress_ : kNone;
+}
+
+const PreparedQuery* Snapshot::FindQueryById(std::string_view lower_id) const {
+  const Ref<const PreparedQuery>* found = queries_.Find(lower_id);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const PreparedQuery* Snapshot::FindQueryByName(std::string_view lower_name) const {
+  const Ref<const PreparedQuery>* found = queries_by_name_.Find(lower_name);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const PreparedQuery* Snapshot::FindQueryTemplate(std::string_view lower_name) const {
+  if (query_templates_.empty()) return nullptr;
+  for (size_t length = lower_name.size() + 1; length-- > 0;) {
+    const Ref<const PreparedQuery>* found = query_templates_.Find(lower_name.substr(0, length));
+    if (found != nullptr) return found->get();
+  }
+  return nullptr;
+}
+
+bool Snapshot::HasQueryBelow(std::string_view lower_suffix) const {
+  return query_suffixes_.Find(lower_suffix) != nullptr;
+}
+
 const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {
   const Ref<const AddressEntry>* found = addresses_.Find(address);
   return found == nullptr ? nullptr : found->get();

@@ -3,37 +3,80 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
+#include "proto/catalog.pb.h"
 #include "registry/persistent_map.h"
+#include "registry/prepared_query.h"
 #include "registry/types.h"
 
 namespace pharos::registry {
 
-// Positions in ServiceEntry::instances, the passing ones first: the first `passing_count` serve
-// those who want only passing instances, all of them everyone else.
+// Which instances count, by their health.
+enum class Include : uint8_t {
+  kPassing,
+  kHealthy,  // All but the critical ones.
+  kAll,
+};
+
+// Positions in a list of instances: the passing ones, then the warning ones, then the critical
+// ones, so that those who want fewer take the first.
 struct Selection {
   std::vector<uint32_t> positions;
   uint32_t passing_count = 0;
+  uint32_t healthy_count = 0;  // Passing and warning.
+  // The sum of the weights of positions[0] to positions[i]; null where all weigh the same.
+  std::unique_ptr<const std::vector<uint64_t>> weight_sums;
 
-  std::span<const uint32_t> Get(bool only_passing) const {
-    return std::span(positions).first(only_passing ? passing_count : positions.size());
+  size_t Count(Include include) const {
+    return include == Include::kPassing   ? passing_count
+           : include == Include::kHealthy ? healthy_count
+                                          : positions.size();
+  }
+  std::span<const uint32_t> Get(Include include) const {
+    return std::span(positions).first(Count(include));
+  }
+  // In the same order; empty where all weigh the same.
+  std::span<const uint64_t> WeightSums(Include include) const {
+    if (weight_sums == nullptr) return {};
+    return std::span(*weight_sums).first(Count(include));
   }
 };
 
-// The ready-made records of a service, or of its instances with one tag. No critical instance is in
-// any of them.
+// The ready-made records of a service, or of its instances with one tag.
 struct RecordSet {
-  Selection healthy;  // Every instance.
-  Selection a;        // One instance per different IPv4 address that A questions see.
-  Selection aaaa;     // The same for AAAA and IPv6.
-  Selection any;      // The same for ANY: one per different for_any address (IPv4 or IPv6).
-  Selection srv;      // One per different SRV target and port.
-  Selection names;    // Every instance with a host name for a type (DnsAddresses::name_wire).
+  Selection everyone;  // Every instance.
+  Selection a;         // One instance per different IPv4 address that A questions see.
+  Selection aaaa;      // The same for AAAA and IPv6.
+  Selection any;       // The same for ANY: one per different for_any address (IPv4 or IPv6).
+  Selection srv;       // One per different SRV target and port.
+  Selection names;     // Every instance with a host name for a type (DnsAddresses::name_wire).
+};
+
+// Instances by position, as the catalog keeps them or as somebody chose them. Borrows them.
+class InstanceList {
+ public:
+  explicit InstanceList(const std::vector<Ref<const Instance>>& instances)
+      : refs_(instances.data()), size_(instances.size()) {}
+  explicit InstanceList(const std::vector<const Instance*>& chosen)
+      : pointers_(chosen.data()), size_(chosen.size()) {}
+
+  const Instance& operator[](size_t position) const {
+    return refs_ != nullptr ? *refs_[position] : *pointers_[position];
+  }
+  size_t size() const { return size_; }
+
+ private:
+  const Ref<const Instance>* refs_ = nullptr;
+  const Instance* const* pointers_ = nullptr;
+  size_t size_;
 };
 
 // All instances of the services that share a name without regard to case.
@@ -62,6 +105,18 @@ struct NodeEntry : RefCounted {
   std::vector<Ref<const HealthCheck>> checks;  // By id.
 };
 
+// The ingress gateways of a mesh, by the names of their services in lower case.
+struct IngressTable : RefCounted {
+  struct Gateway {
+    catalog::v1::IngressGateway definition;
+    uint64_t create_index = 0;
+    uint64_t modify_index = 0;
+  };
+  std::map<std::string, Gateway, std::less<>> gateways;
+  // Which of them let a service (in lower case; `*`: every one) in.
+  std::map<std::string, std::vector<std::string>, std::less<>> by_service;
+};
+
 // Who has an IP address, for reverse look-ups: the first node by name whose plain address it is,
 // else the first instance (by service name) whose service address it is.
 struct AddressEntry : RefCounted {
@@ -83,13 +138,25 @@ class Snapshot {
   const NodeEntry* FindNode(std::string_view lower_name) const;
   const ServiceEntry* FindService(std::string_view lower_name) const;
   const AddressEntry* FindAddress(const IpAddress& address) const;
+  // The proxies that stand for a service in a mesh, and its native instances.
+  const ServiceEntry* FindConnect(std::string_view lower_name) const;
+  const IngressTable& ingress() const;
+  const PreparedQuery* FindQueryById(std::string_view lower_id) const;
+  // By its exact name, be it a template or not.
+  const PreparedQuery* FindQueryByName(std::string_view lower_name) const;
+  // The template whose name is the longest that the given one begins with.
+  const PreparedQuery* FindQueryTemplate(std::string_view lower_name) const;
   // The index of the last change of a service; of one that is not there, when any was last removed.
   uint64_t ServiceIndex(std::string_view lower_name) const;
+  // The same of what FindConnect finds.
+  uint64_t ConnectIndex(std::string_view lower_name) const;
 
   // The index of the last change of any record of a kind.
   uint64_t nodes_index() const { return nodes_index_; }
   uint64_t services_index() const { return services_index_; }
   uint64_t checks_index() const { return checks_index_; }
+  uint64_t queries_index() const { return queries_index_; }
+  uint64_t ingress_index() const { return ingress_index_; }
   // All there are, in no order that means anything: visit(const NodeEntry&), visit(const
   // ServiceEntry&).
   template <typename Visit>
@@ -100,6 +167,12 @@ class Snapshot {
   void ForEachService(Visit visit) const {
     services_.ForEach([&](const std::string&, const ServiceSlot& slot) { visit(*slot.entry); });
   }
+  template <typename Visit>
+  void ForEachQuery(Visit visit) const {
+    queries_.ForEach(
+        [&](const std::string&, const Ref<const PreparedQuery>& query) { visit(*query); });
+  }
+  size_t query_count() const { return queries_.size(); }
   size_t node_count() const { return nodes_.size(); }
   size_t service_count() const { return services_.size(); }
   // Whether the name of some node ends in `.<lower_suffix>`.
@@ -107,6 +180,8 @@ class Snapshot {
   // Whether FindAddress knows some address in the network, or in a somewhat larger one: prefixes
   // are counted in steps of 8 bits (IPv4) or 16 (IPv6), the first 16 bits of IPv6 not at all.
   bool HasAddressNear(const IpAddress& network, size_t prefix_bits) const;
+  // Whether the name of some prepared query ends in `.<lower_suffix>`.
+  bool HasQueryBelow(std::string_view lower_suffix) const;
   // Whether some instance of any service, healthy or not, has the tag.
   bool HasTag(std::string_view lower_tag) const;
 
@@ -116,14 +191,23 @@ class Snapshot {
   uint64_t nodes_index_ = 0;
   uint64_t services_index_ = 0;
   uint64_t checks_index_ = 0;
+  uint64_t queries_index_ = 0;
+  uint64_t ingress_index_ = 0;
   uint64_t extinction_index_ = 0;  // When the last instance of some service was removed.
   int64_t changed_unix_s_ = 0;
   std::string datacenter_;
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
   PersistentMap<std::string, ServiceSlot> services_;
+  PersistentMap<std::string, ServiceSlot> connect_;  // By the name of the service in the mesh.
   PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
   // How many addresses_ are in the network (NetworkKey in registry/network_key.h).
   PersistentMap<std::string, uint32_t> networks_;
+  PersistentMap<std::string, Ref<const PreparedQuery>> queries_;  // By id.
+  PersistentMap<std::string, Ref<const PreparedQuery>> queries_by_name_;
+  // By the beginning of the names that they serve, which may be empty.
+  PersistentMap<std::string, Ref<const PreparedQuery>> query_templates_;
+  PersistentMap<std::string, uint32_t> query_suffixes_;
+  Ref<const IngressTable> ingress_;  // Null: no gateway was ever set.
   // How many nodes have a name that ends in `.<key>`, and how many services have the tag.
   PersistentMap<std::string, uint32_t> node_suffixes_;
   PersistentMap<std::string, uint32_t> tags_;

@@ -45,6 +45,13 @@ struct DnsAddresses {
   friend bool operator==(const DnsAddresses&, const DnsAddresses&) = default;
 };
 
+// Where a node or an instance is, from coarse to fine; empty: not said.
+struct Locality {
+  std::string region, zone;
+  bool empty() const { return region.empty() && zone.empty(); }
+  friend bool operator==(const Locality&, const Locality&) = default;
+};
+
 struct Node : RefCounted {
   std::string name;
   std::string id;
@@ -52,6 +59,7 @@ struct Node : RefCounted {
   std::string address;
   StringPairs tagged_addresses;
   StringPairs meta;
+  Locality locality;
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 
@@ -77,6 +85,9 @@ struct Service : RefCounted {
   bool enable_tag_override = false;
   std::string kind;
   std::string socket_path;
+  Locality locality;              // Empty: the node's.
+  std::string proxy_destination;  // Of kind connect-proxy: the name of the service it stands for.
+  bool connect_native = false;    // Takes the mesh's connections itself.
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };

@@ -11,7 +11,8 @@
 namespace {
 
 void CheckSelection(const pharos::registry::Selection& selection, size_t instances) {
-  CHECK(selection.passing_count <= selection.positions.size());
+  CHECK(selection.passing_count <= selection.healthy_count);
+  CHECK(selection.healthy_count <= selection.positions.size());
   for (const uint32_t position : selection.positions) CHECK(position < instances);
 }
 
@@ -30,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto snapshot = catalog.MakeSnapshot();
   CHECK(snapshot->index() == (applied ? 2 : 1));
   if (const auto* web = snapshot->FindService("web")) {
-    CheckSelection(web->all.healthy, web->instances.size());
+    CheckSelection(web->all.everyone, web->instances.size());
     CheckSelection(web->all.srv, web->instances.size());
     CheckSelection(web->all.a, web->instances.size());
   } else {

@@ -1,0 +1,212 @@
+// Which instances a name stands for, and in which order they are shown.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "dns/answerer.h"
+#include "dns/sample.h"
+#include "registry/prepared_query.h"
+#include "registry/records.h"
+
+namespace pharos::dns {
+namespace {
+
+using registry::Include;
+using registry::Instance;
+using registry::InstanceList;
+
+constexpr std::string_view kNearClient = "_ip";
+constexpr uint16_t kFamilyV4 = 1, kFamilyV6 = 2;  // IANA Address Family Numbers.
+
+// Whether some instance has a tag that ends in `.<tag>`: then names below `tag` exist.
+bool HasTagBelow(const registry::ServiceEntry& entry, std::string_view tag) {
+  return std::ranges::any_of(entry.by_tag, [tag](const auto& known) {
+    const std::string_view name = known.first;
+    return name.size() > tag.size() && name.ends_with(tag) &&
+           name[name.size() - tag.size() - 1] == '.';
+  });
+}
+
+Rcode NoErrorIf(bool exists) { return exists ? Rcode::kNoError : Rcode::kNxDomain; }
+
+// `_<name>._<anything>` as the name of a query (RFC 2782's form); empty if it is not of that form.
+std::string_view NameInSrvForm(std::string_view name) {
+  const size_t last_dot = name.rfind('.');
+  if (last_dot == std::string_view::npos || !name.starts_with('_') || name[last_dot + 1] != '_') {
+    return {};
+  }
+  return name.substr(1, last_dot - 1);
+}
+
+}  // namespace
+
+Answerer::Found Answerer::FindCandidates(const NameQuestion& name) {
+  switch (name.form) {
+    case NameForm::kService:
+      return FindService(name);
+    case NameForm::kIngress:
+      return FindIngress(name);
+    case NameForm::kPreparedQuery:
+      return FindPreparedQuery(name);
+    default:
+      break;
+  }
+  const registry::ServiceEntry* entry = snapshot_.FindConnect(name.name);
+  if (entry == nullptr) return {};
+  return {.candidates = Candidates{.instances = InstanceList(entry->instances),
+                                   .records = &entry->all,
+                                   .include = IncludeFor(entry->all),
+                                   .ttl_s = config_.service_ttls.Get(entry->name)}};
+}
+
+Answerer::Found Answerer::FindService(const NameQuestion& name) {
+  const registry::ServiceEntry* entry = snapshot_.FindService(name.name);
+  if (entry == nullptr) {
+    // Not a service, but perhaps `_<tag>`, above `_<service>._<tag>`.
+    const bool above =
+        name.tag.empty() && name.name.starts_with('_') && snapshot_.HasTag(name.name.substr(1));
+    return {.candidates = {}, .otherwise = NoErrorIf(above)};
+  }
+  const registry::RecordSet* records = name.tag.empty() ? &entry->all : entry->FindTag(name.tag);
+  if (records == nullptr) {
+    return {.candidates = {}, .otherwise = NoErrorIf(HasTagBelow(*entry, name.tag))};
+  }
+  return {.candidates = Candidates{.instances = InstanceList(entry->instances),
+                                   .records = records,
+                                   .include = IncludeFor(*records),
+                                   .ttl_s = config_.service_ttls.Get(entry->name)}};
+}
+
+Answerer::Found Answerer::FindIngress(const NameQuestion& name) {
+  std::vector<const Instance*> instances = registry::IngressInstances(snapshot_, name.name);
+  if (instances.empty()) return {};
+  Candidates candidates = Choose(std::move(instances), config_.service_ttls.Get(name.name));
+  candidates.include = IncludeFor(*candidates.records);
+  return {.candidates = candidates};
+}
+
+// A query of that very name goes before the form of RFC 2782, and that before templates, which
+// might take any name.
+absl::StatusOr<registry::ResolvedQuery> Answerer::ResolveQueryName(std::string_view name) const {
+  const std::string_view in_srv_form = NameInSrvForm(name);
+  if (!in_srv_form.empty() && snapshot_.FindQueryByName(name) == nullptr) {
+    auto resolved = registry::ResolveQuery(snapshot_, in_srv_form);
+    if (resolved.ok()) return resolved;
+  }
+  return registry::ResolveQuery(snapshot_, name);
+}
+
+Answerer::Found Answerer::FindPreparedQuery(const NameQuestion& name) {
+  const auto resolved = ResolveQueryName(name.name);
+  if (!resolved.ok()) {
+    // Names may be below `_tcp`, whatever queries there are (RFC 8020).
+    const bool above =
+        snapshot_.HasQueryBelow(name.name) ||
+        (name.name.starts_with('_') && name.name.find('.') == std::string_view::npos);
+    return {.candidates = {}, .otherwise = NoErrorIf(above)};
+  }
+  const auto& selection = resolved->definition().service();
+  const uint32_t ttl_s =
+      resolved->query->dns_ttl_s.value_or(config_.service_ttls.Get(selection.service()));
+  std::optional<Candidates> candidates;
+  if (!registry::TakesEveryInstance(selection)) {
+    std::vector<const Instance*> instances = registry::SelectInstances(snapshot_, selection);
+    if (!instances.empty()) candidates = Choose(std::move(instances), ttl_s);
+  } else if (const auto* entry = registry::FindSelected(snapshot_, selection)) {
+    candidates =
+        Candidates{.instances = InstanceList(entry->instances),
+                   .records = &entry->all,
+                   .include = selection.only_passing() ? Include::kPassing : Include::kHealthy,
+                   .ttl_s = ttl_s};
+  }
+  if (candidates) candidates->nearest = FindNearest(selection.near());
+  // RFC 7871 section 7.2.1: another client of the same network might get another order.
+  if (candidates && selection.near() == kNearClient && !ClientSubnet().empty()) {
+    writer_.SetSubnetScope(ClientSubnet()[2]);
+  }
+  return {.candidates = candidates};
+}
+
+Candidates Answerer::Choose(std::vector<const Instance*> instances, uint32_t ttl_s) {
+  auto chosen = std::make_unique<Chosen>();
+  chosen->instances = std::move(instances);
+  std::vector<uint32_t> everyone(chosen->instances.size());
+  for (uint32_t i = 0; i < everyone.size(); ++i) everyone[i] = i;
+  const InstanceList list(chosen->instances);
+  chosen->records = registry::MakeRecordSet(list, everyone);
+  const Candidates candidates{
+      .instances = list, .records = &chosen->records, .include = Include::kAll, .ttl_s = ttl_s};
+  chosen_.push_back(std::move(chosen));
+  return candidates;
+}
+
+// When too few are healthy, it is rather the health checks that are wrong, or what is left would be
+// overrun: then all are tried.
+Include Answerer::IncludeFor(const registry::RecordSet& records) const {
+  const Include include = config_.only_passing ? Include::kPassing : Include::kHealthy;
+  const registry::Selection& everyone = records.everyone;
+  const bool panic =
+      everyone.Count(include) * 100 < uint64_t{config_.panic_percent} * everyone.positions.size();
+  return panic ? Include::kAll : include;
+}
+
+// The node that a prepared query is to be near to; null when nobody is meant.
+const registry::Node* Answerer::FindNearest(const std::string& near) const {
+  if (near.empty()) return nullptr;
+  if (near == kNearClient) {
+    const registry::AddressEntry* entry = snapshot_.FindAddress(ClientAddress());
+    return entry == nullptr || entry->nodes.empty() ? nullptr : entry->nodes.front().get();
+  }
+  const std::string name = near == "_agent" ? config_.node_name : registry::LowerCase(near);
+  const registry::NodeEntry* entry = snapshot_.FindNode(name);
+  return entry == nullptr ? nullptr : entry->node.get();
+}
+
+Octets Answerer::ClientSubnet() const {
+  return query_.edns ? query_.edns->client_subnet : Octets();
+}
+
+IpAddress Answerer::ClientAddress() const {
+  // RFC 7871 section 6: family, source prefix length, scope, then the address without its trailing
+  // zero octets.
+  const Octets subnet = ClientSubnet();
+  if (subnet.empty()) return context_.client;
+  const uint16_t family = LoadU16(&subnet[0]);
+  const Octets given = subnet.subspan(4);
+  if (family == kFamilyV4 && given.size() <= 4) {
+    std::array<uint8_t, 4> octets{};
+    std::copy(given.begin(), given.end(), octets.begin());
+    return IpAddress::V4(octets);
+  }
+  if (family == kFamilyV6 && given.size() <= 16) {
+    std::array<uint8_t, 16> octets{};
+    std::copy(given.begin(), given.end(), octets.begin());
+    return IpAddress::V6(octets);
+  }
+  return context_.client;
+}
+
+uint8_t Answerer::RankOf(const Candidates& candidates, const Instance& instance) const {
+  if (instance.node.get() == candidates.nearest) return 0;
+  if (config_.locality == LocalityPreference::kOff) return 1;
+  const registry::LocalityView at = registry::LocalityOf(instance);
+  if (at.region != config_.region) return 3;
+  return at.zone == config_.zone_in_region ? 1 : 2;
+}
+
+std::span<const uint32_t> Answerer::Pick(const Candidates& candidates,
+                                         const registry::Selection& selection, size_t count) {
+  const Population all{selection.Get(candidates.include), selection.WeightSums(candidates.include)};
+  AnswerScratch& scratch = context_.scratch;
+  if (candidates.nearest == nullptr && config_.locality == LocalityPreference::kOff) {
+    return Sample(all, count, context_.random, scratch);
+  }
+  scratch.ranks.clear();
+  for (const uint32_t position : all.positions) {
+    scratch.ranks.push_back(RankOf(candidates, candidates.instances[position]));
+  }
+  return SampleByRank(all, scratch.ranks, count, context_.random, scratch);
+}
+
+}  // namespace pharos::dns
