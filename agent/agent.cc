@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "dns/own_address.h"
 #include "dns/worker.h"
+#include "registry/records.h"
 
 namespace pharos::agent {
 namespace {
@@ -109,6 +110,7 @@ absl::Status Agent::StartHttp() {
                                  .defaults = MakeReadDefaults(config),
                                  .router = MakeRouterOptions(config),
                                  .cache_marks = cache_marks_,
+                                 .node_name = registry::LowerCase(config.node_name),
                                  .server_address = ServerAddress(config)};
   ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
                      auto api = std::make_unique<http::Api>(loop, context);

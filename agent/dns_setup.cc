@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "registry/records.h"
 
 namespace pharos::agent {
 namespace {
@@ -17,6 +18,17 @@ uint32_t WholeSeconds(absl::Duration duration) {
   const int64_t seconds = absl::ToInt64Seconds(duration);
   return static_cast<uint32_t>(
       std::clamp<int64_t>(seconds, 0, std::numeric_limits<int32_t>::max()));
+}
+
+// As the catalog reads a node's: the setting, else what the metadata says.
+registry::Locality OwnLocality(const Config& config) {
+  if (!config.locality.empty()) return config.locality;
+  registry::Locality locality;
+  for (const auto& [key, value] : config.node_meta) {
+    if (key == registry::kRegionMeta) locality.region = value;
+    if (key == registry::kZoneMeta) locality.zone = value;
+  }
+  return locality;
 }
 
 }  // namespace
@@ -32,6 +44,13 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
                      dns::Zone::Make(given.alt_domain, config.datacenter));
     answers.zones.push_back(alternative);
   }
+  answers.node_name = registry::LowerCase(config.node_name);
+  const registry::Locality locality = OwnLocality(config);
+  answers.region = locality.region;
+  answers.zone_in_region = locality.zone;
+  answers.locality =
+      given.prefer_near ? dns::LocalityPreference::kPrefer : dns::LocalityPreference::kOff;
+  answers.panic_percent = static_cast<uint32_t>(given.panic_threshold);
   answers.node_ttl_s = WholeSeconds(given.node_ttl);
   std::vector<std::pair<std::string, uint32_t>> ttls;
   ttls.reserve(given.service_ttl.size());

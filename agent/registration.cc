@@ -33,6 +33,11 @@ catalog::v1::HealthStatus ToMessage(registry::Health health) {
   return catalog::v1::HEALTH_STATUS_CRITICAL;
 }
 
+void SetLocality(const registry::Locality& from, catalog::v1::Locality& to) {
+  to.set_region(from.region);
+  to.set_zone(from.zone);
+}
+
 std::string DurationText(absl::Duration duration) {
   return duration == absl::ZeroDuration() ? "" : FormatGoDuration(duration);
 }
@@ -81,6 +86,7 @@ catalog::v1::Register MakeNodeRegistration(const Config& config, const std::stri
   // Clients of Consul compare a node's metadata with this entry in it.
   (*node.mutable_meta())["consul-network-segment"] = "";
   for (const auto& [key, value] : config.node_meta) (*node.mutable_meta())[key] = value;
+  SetLocality(config.locality, *node.mutable_locality());
   if (config.server) {
     catalog::v1::Service& server = *change.add_services();
     server.set_id(kServerService);
@@ -116,6 +122,9 @@ catalog::v1::Service MakeServiceRecord(const ServiceDefinition& definition) {
   service.set_enable_tag_override(definition.enable_tag_override);
   service.set_kind(definition.kind);
   service.set_socket_path(definition.socket_path);
+  service.set_proxy_destination(definition.proxy_destination);
+  service.set_connect_native(definition.connect_native);
+  SetLocality(definition.locality, *service.mutable_locality());
   return service;
 }
 

@@ -89,8 +89,8 @@ void Consensus::Commit() {
   }
   const registry::Changes& changes = state_machine_->Publish();
   ++counters_.publications;
-  const bool changed =
-      changes.nodes || changes.services || changes.checks || !changes.service_names.empty();
+  const bool changed = changes.nodes || changes.services || changes.checks || changes.queries ||
+                       changes.ingress || !changes.service_names.empty();
   if (changed) {
     for (const auto& [subscription, observer] : observers_) observer(changes);
   }

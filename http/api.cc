@@ -15,6 +15,8 @@ Api::Api(Loop& loop, const ApiContext& context)
   AddStatusRoutes(*this);
   AddCatalogRoutes(*this);
   AddHealthRoutes(*this);
+  AddQueryRoutes(*this);
+  AddConfigEntryRoutes(*this);
 }
 
 Api::~Api() { mailbox_->Close(); }
@@ -24,11 +26,13 @@ JsonWriter Api::MakeJson(const Request& request) const {
                                                             : JsonWriter::Style::kCompact);
 }
 
-void Api::Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command) {
+void Api::Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command,
+                  Response done) {
   context_.consensus.Propose(
-      std::move(command), [mailbox = mailbox_, exchange](const absl::StatusOr<uint64_t>& outcome) {
-        LoopMailbox::Post(mailbox, [exchange, status = outcome.status()] {
-          exchange->Respond(status.ok() ? JsonResponse("true") : ErrorResponse(status));
+      std::move(command), [mailbox = mailbox_, exchange,
+                           done = std::move(done)](const absl::StatusOr<uint64_t>& outcome) {
+        LoopMailbox::Post(mailbox, [exchange, done, status = outcome.status()] {
+          exchange->Respond(status.ok() ? done : ErrorResponse(status));
         });
       });
 }

@@ -26,6 +26,7 @@ struct ApiContext {
   ReadDefaults defaults;
   RouterOptions router;
   CacheMarks& cache_marks;
+  std::string node_name;       // This agent's, in lower case.
   std::string server_address;  // `IP:PORT` of the leading server; empty: there is none.
 };
 
@@ -45,8 +46,9 @@ class Api : public ThreadHandler {
 
   // A writer in the style that the request (or the agent) wants.
   JsonWriter MakeJson(const Request& request) const;
-  // Proposes the command, and answers when it is done: `true`, or the error.
-  void Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command);
+  // Proposes the command, and answers when it is done: as given, or the error.
+  void Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command,
+               Response done);
   Random& random() { return random_; }
 
   // Adds a route for reads of the catalog: `make` says what one request reads, by its options and
@@ -67,5 +69,7 @@ class Api : public ThreadHandler {
 void AddStatusRoutes(Api& api);
 void AddCatalogRoutes(Api& api);
 void AddHealthRoutes(Api& api);
+void AddQueryRoutes(Api& api);
+void AddConfigEntryRoutes(Api& api);
 
 }  // namespace pharos::http

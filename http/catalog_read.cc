@@ -4,12 +4,27 @@
 
 #include "absl/strings/match.h"
 #include "base/check.h"
+#include "registry/prepared_query.h"
 #include "registry/records.h"
 
 namespace pharos::http {
 namespace {
 
 constexpr size_t kUuidOctets = 36;
+
+bool Fits(const registry::Instance& instance, const ReadScope& scope) {
+  return HasMeta(*instance.node, scope.node_meta) && HasTags(*instance.service, scope.tags);
+}
+
+std::vector<const registry::Instance*> Fitting(const registry::ServiceEntry* service,
+                                               const ReadScope& scope) {
+  std::vector<const registry::Instance*> instances;
+  if (service == nullptr) return instances;
+  for (const auto& instance : service->instances) {
+    if (Fits(*instance, scope)) instances.push_back(instance.get());
+  }
+  return instances;
+}
 
 }  // namespace
 
@@ -41,13 +56,21 @@ std::vector<const registry::NodeEntry*> NodesWith(const registry::Snapshot& snap
 std::vector<const registry::Instance*> InstancesWith(const registry::Snapshot& snapshot,
                                                      const std::string& lower_service,
                                                      const ReadScope& scope) {
+  return Fitting(snapshot.FindService(lower_service), scope);
+}
+
+std::vector<const registry::Instance*> ConnectInstancesWith(const registry::Snapshot& snapshot,
+                                                            const std::string& lower_service,
+                                                            const ReadScope& scope) {
+  return Fitting(snapshot.FindConnect(lower_service), scope);
+}
+
+std::vector<const registry::Instance*> IngressInstancesWith(const registry::Snapshot& snapshot,
+                                                            const std::string& lower_service,
+                                                            const ReadScope& scope) {
   std::vector<const registry::Instance*> instances;
-  const registry::ServiceEntry* service = snapshot.FindService(lower_service);
-  if (service == nullptr) return instances;
-  for (const auto& instance : service->instances) {
-    if (HasMeta(*instance->node, scope.node_meta) && HasTags(*instance->service, scope.tags)) {
-      instances.push_back(instance.get());
-    }
+  for (const registry::Instance* instance : registry::IngressInstances(snapshot, lower_service)) {
+    if (Fits(*instance, scope)) instances.push_back(instance);
   }
   return instances;
 }

@@ -23,6 +23,13 @@ std::vector<const registry::NodeEntry*> NodesWith(const registry::Snapshot& snap
 std::vector<const registry::Instance*> InstancesWith(const registry::Snapshot& snapshot,
                                                      const std::string& lower_service,
                                                      const ReadScope& scope);
+// The same of what takes connections for the service in a mesh, and of the gateways that let it in.
+std::vector<const registry::Instance*> ConnectInstancesWith(const registry::Snapshot& snapshot,
+                                                            const std::string& lower_service,
+                                                            const ReadScope& scope);
+std::vector<const registry::Instance*> IngressInstancesWith(const registry::Snapshot& snapshot,
+                                                            const std::string& lower_service,
+                                                            const ReadScope& scope);
 // The node of an instance with all that is on it.
 const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node);
 // The node of a name or an id; null when there is none.

@@ -158,7 +158,7 @@ Router::Handler WriteRoute(Api& api, Parse parse) {
     absl::StatusOr<catalog::v1::Command> command =
         parse(exchange->request().body, api.context().defaults.datacenter);
     if (!command.ok()) return exchange->Respond(ErrorResponse(command.status()));
-    api.Propose(exchange, *std::move(command));
+    api.Propose(exchange, *std::move(command), JsonResponse("true"));
   };
 }
 

@@ -11,6 +11,7 @@
 #include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "http/json_body.h"
+#include "http/mesh_body.h"
 
 namespace pharos::http {
 namespace {
@@ -62,7 +63,7 @@ absl::Status ReadService(const json& value, catalog::v1::Service& service) {
   std::vector<std::string> tags;
   TextPairs meta;
   int64_t port = 0;
-  bool enable_tag_override = false;
+  bool enable_tag_override = false, connect_native = false;
   ObjectReader reader(value, "NodeService");
   reader.String("ID", *service.mutable_id())
       .String("Service", *service.mutable_name())
@@ -77,12 +78,21 @@ absl::Status ReadService(const json& value, catalog::v1::Service& service) {
             [&](const std::string& name, const json& tagged) {
               return ReadTaggedAddress(name, tagged, service);
             })
-      .With("Weights", [&](const json& weights) { return ReadWeights(weights, service); });
-  for (const char* unused : {"Proxy", "Connect", "Locality", "Namespace", "CreateIndex",
-                             "ModifyIndex", "LocallyRegisteredAsSidecar"}) {
+      .With("Weights", [&](const json& weights) { return ReadWeights(weights, service); })
+      .With(
+          "Proxy",
+          [&](const json& proxy) { return ReadProxy(proxy, *service.mutable_proxy_destination()); })
+      .With("Connect", [&](const json& connect) { return ReadConnect(connect, connect_native); })
+      .With("Locality", [&](const json& locality) {
+        return ReadLocality(locality, *service.mutable_locality()->mutable_region(),
+                            *service.mutable_locality()->mutable_zone());
+      });
+  for (const char* unused :
+       {"Namespace", "CreateIndex", "ModifyIndex", "LocallyRegisteredAsSidecar"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());
+  service.set_connect_native(connect_native);
   RETURN_IF_ERROR(CheckPort("Service.Port", port));
   service.set_port(static_cast<uint32_t>(port));
   service.set_enable_tag_override(enable_tag_override);
@@ -254,8 +264,12 @@ absl::StatusOr<Command> ParseCatalogRegister(const std::string& body,
               return absl::OkStatus();
             })
       .With("Check", take_check)
-      .Each("Checks", [&](const std::string&, const json& given) { return take_check(given); });
-  for (const char* unused : {"WriteRequest", "Token", "EnterpriseMeta", "Namespace", "Locality"}) {
+      .Each("Checks", [&](const std::string&, const json& given) { return take_check(given); })
+      .With("Locality", [&node](const json& locality) {
+        return ReadLocality(locality, *node.mutable_locality()->mutable_region(),
+                            *node.mutable_locality()->mutable_zone());
+      });
+  for (const char* unused : {"WriteRequest", "Token", "EnterpriseMeta", "Namespace"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());

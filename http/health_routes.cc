@@ -107,16 +107,58 @@ std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
   return views;
 }
 
+// Which instances of a service are meant.
+enum class InstanceSource { kService, kConnect, kIngress };
+
 struct InstanceQuery {
   ReadFilter<HealthServiceView> filter;
   std::string lower_name;
   ReadScope scope;
   bool only_passing;
+  InstanceSource source;
 };
+
+std::vector<const Instance*> InstancesOf(const InstanceQuery& query, const Snapshot& snapshot) {
+  switch (query.source) {
+    case InstanceSource::kConnect:
+      return ConnectInstancesWith(snapshot, query.lower_name, query.scope);
+    case InstanceSource::kIngress:
+      return IngressInstancesWith(snapshot, query.lower_name, query.scope);
+    case InstanceSource::kService:
+      break;
+  }
+  return InstancesWith(snapshot, query.lower_name, query.scope);
+}
+
+// What waits for an answer waits for.
+std::vector<std::string> TopicsOf(const InstanceQuery& query) {
+  switch (query.source) {
+    case InstanceSource::kConnect:
+      return {ConnectTopic(query.lower_name), ServicesTopic()};
+    case InstanceSource::kIngress:
+      return {IngressTopic(), ServicesTopic(), ChecksTopic(), NodesTopic()};
+    case InstanceSource::kService:
+      break;
+  }
+  return {ServiceTopic(query.lower_name)};
+}
+
+uint64_t IndexOf(const InstanceQuery& query, const Snapshot& snapshot) {
+  switch (query.source) {
+    case InstanceSource::kConnect:
+      return snapshot.ConnectIndex(query.lower_name);
+    case InstanceSource::kIngress:
+      return std::max({snapshot.ingress_index(), snapshot.services_index(), snapshot.checks_index(),
+                       snapshot.nodes_index()});
+    case InstanceSource::kService:
+      break;
+  }
+  return snapshot.ServiceIndex(query.lower_name);
+}
 
 void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random& random,
                     JsonWriter& json) {
-  std::vector<const Instance*> instances = InstancesWith(snapshot, query.lower_name, query.scope);
+  std::vector<const Instance*> instances = InstancesOf(query, snapshot);
   // At random, so that clients who take the first do not all take the same.
   for (size_t i = instances.size(); i > 1; --i) {
     std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);
@@ -135,25 +177,23 @@ void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random
   json.EndArray();
 }
 
-Api::MakeReading ReadInstances(Api& api) {
-  return [&api](const Request& request, const ReadOptions& options,
-                const std::string& name) -> absl::StatusOr<Reading> {
+Api::MakeReading ReadInstances(Api& api, InstanceSource source) {
+  return [&api, source](const Request& request, const ReadOptions& options,
+                        const std::string& name) -> absl::StatusOr<Reading> {
     if (name.empty()) return absl::InvalidArgumentError("Missing service name");
     const std::string_view passing = request.Parameter("passing").value_or("false");
     const std::optional<bool> only_passing = passing.empty() ? true : ParseBool(passing);
     if (!only_passing) return absl::InvalidArgumentError("Invalid value for ?passing");
     ASSIGN_OR_RETURN(auto filter, ParseReadFilter(options.filter, kHealthServiceSchema));
-    const auto query = std::make_shared<const InstanceQuery>(
-        InstanceQuery{std::move(filter), registry::LowerCase(name), options, *only_passing});
-    return Reading{
-        .topics = {ServiceTopic(query->lower_name)},
-        .index =
-            [query](const Snapshot& snapshot) { return snapshot.ServiceIndex(query->lower_name); },
-        .write =
-            [query, &api](const Snapshot& snapshot, JsonWriter& json) {
-              WriteInstances(*query, snapshot, api.random(), json);
-              return absl::OkStatus();
-            }};
+    const auto query = std::make_shared<const InstanceQuery>(InstanceQuery{
+        std::move(filter), registry::LowerCase(name), options, *only_passing, source});
+    return Reading{.topics = TopicsOf(*query),
+                   .index = [query](const Snapshot& snapshot) { return IndexOf(*query, snapshot); },
+                   .write =
+                       [query, &api](const Snapshot& snapshot, JsonWriter& json) {
+                         WriteInstances(*query, snapshot, api.random(), json);
+                         return absl::OkStatus();
+                       }};
   };
 }
 
@@ -183,27 +223,15 @@ absl::StatusOr<Reading> ReadState(const Request&, const ReadOptions& options,
           }};
 }
 
-// Services of a mesh, which this is not.
-absl::StatusOr<Reading> ReadNothing(const Request&, const ReadOptions&, const std::string&) {
-  return Reading{.topics = {},
-                 .index = [](const Snapshot&) { return uint64_t{1}; },
-                 .write =
-                     [](const Snapshot&, JsonWriter& json) {
-                       json.BeginArray();
-                       json.EndArray();
-                       return absl::OkStatus();
-                     }};
-}
-
 }  // namespace
 
 void AddHealthRoutes(Api& api) {
   api.AddRead("/v1/health/node/", ReadNodeChecks);
   api.AddRead("/v1/health/checks/", ReadServiceChecks);
-  api.AddRead("/v1/health/service/", ReadInstances(api));
+  api.AddRead("/v1/health/service/", ReadInstances(api, InstanceSource::kService));
   api.AddRead("/v1/health/state/", ReadState);
-  api.AddRead("/v1/health/connect/", ReadNothing);
-  api.AddRead("/v1/health/ingress/", ReadNothing);
+  api.AddRead("/v1/health/connect/", ReadInstances(api, InstanceSource::kConnect));
+  api.AddRead("/v1/health/ingress/", ReadInstances(api, InstanceSource::kIngress));
 }
 
 }  // namespace pharos::http

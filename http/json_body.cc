@@ -222,8 +222,13 @@ ObjectReader& ObjectReader::Ignore(std::string_view name) {
   return *this;
 }
 
+ObjectReader& ObjectReader::IgnoreOthers() {
+  ignore_others_ = true;
+  return *this;
+}
+
 absl::Status ObjectReader::Finish() const {
-  if (!error_.ok() || object_ == nullptr) return error_;
+  if (!error_.ok() || object_ == nullptr || ignore_others_) return error_;
   for (const auto& [name, value] : object_->items()) {
     if (std::find(known_.begin(), known_.end(), Fold(name)) == known_.end()) {
       return DecodeFailed(absl::StrFormat("json: unknown field \"%s\"", name));

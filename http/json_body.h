@@ -52,6 +52,8 @@ class ObjectReader {
   ObjectReader& Each(std::string_view name, const ReadMember& read);
   // A member that may be there and is not used.
   ObjectReader& Ignore(std::string_view name);
+  // Members that no call has named may be there too.
+  ObjectReader& IgnoreOthers();
 
   // The first error: InvalidArgument `Request decode failed: json: ...`. A member that no call has
   // named is one.
@@ -65,6 +67,7 @@ class ObjectReader {
   const nlohmann::json* object_ = nullptr;  // Null if the value is no object.
   std::string path_;
   std::vector<std::string> known_;  // Names in folded form.
+  bool ignore_others_ = false;
   absl::Status error_;
 };
 

@@ -28,10 +28,14 @@ void WriteWeights(std::string_view key, const Service& service, JsonWriter& json
   json.EndObject();
 }
 
-// The members of a service mesh that clients expect and we have nothing to say about.
-void WriteNoProxy(std::string_view proxy_key, std::string_view connect_key, JsonWriter& json) {
+// The members of a service mesh that clients expect, and of which we know little.
+void WriteMesh(std::string_view proxy_key, std::string_view connect_key, const Service& service,
+               JsonWriter& json) {
   json.Key(proxy_key);
   json.BeginObject();
+  if (!service.proxy_destination.empty()) {
+    json.Field("DestinationServiceName", service.proxy_destination);
+  }
   for (const char* key : {"MeshGateway", "Expose"}) {
     json.Key(key);
     json.BeginObject();
@@ -40,6 +44,16 @@ void WriteNoProxy(std::string_view proxy_key, std::string_view connect_key, Json
   json.EndObject();
   json.Key(connect_key);
   json.BeginObject();
+  if (service.connect_native) json.BoolField("Native", true);
+  json.EndObject();
+}
+
+void WriteLocality(std::string_view key, const registry::Locality& locality, JsonWriter& json) {
+  if (locality.empty()) return;
+  json.Key(key);
+  json.BeginObject();
+  json.Field("Region", locality.region);
+  json.Field("Zone", locality.zone);
   json.EndObject();
 }
 
@@ -87,6 +101,22 @@ void WriteTaggedAddresses(const std::vector<registry::TaggedAddress>& addresses,
   json.EndObject();
 }
 
+void WriteMeshIfAny(const Service& service, JsonWriter& json) {
+  if (!service.proxy_destination.empty()) {
+    json.Key("Proxy");
+    json.BeginObject();
+    json.Field("DestinationServiceName", service.proxy_destination);
+    json.EndObject();
+  }
+  if (service.connect_native) {
+    json.Key("Connect");
+    json.BeginObject();
+    json.BoolField("Native", true);
+    json.EndObject();
+  }
+  WriteLocality("Locality", service.locality, json);
+}
+
 void WriteNode(const Node& node, JsonWriter& json) {
   json.BeginObject();
   json.Field("ID", node.id);
@@ -97,6 +127,7 @@ void WriteNode(const Node& node, JsonWriter& json) {
   WritePairs(node.tagged_addresses, Nothing::kNull, json);
   json.Key("Meta");
   WritePairs(node.meta, Nothing::kNull, json);
+  WriteLocality("Locality", node.locality, json);
   WriteIndexes(node.create_index, node.modify_index, json);
   json.EndObject();
 }
@@ -119,7 +150,8 @@ void WriteService(const Service& service, JsonWriter& json) {
   if (!service.socket_path.empty()) json.Field("SocketPath", service.socket_path);
   WriteWeights("Weights", service, json);
   json.BoolField("EnableTagOverride", service.enable_tag_override);
-  WriteNoProxy("Proxy", "Connect", json);
+  WriteMesh("Proxy", "Connect", service, json);
+  WriteLocality("Locality", service.locality, json);
   WriteIndexes(service.create_index, service.modify_index, json);
   json.EndObject();
 }
@@ -150,7 +182,8 @@ void WriteCatalogService(const Node& node, const Service& service, JsonWriter& j
   json.IntField("ServicePort", service.port);
   if (!service.socket_path.empty()) json.Field("ServiceSocketPath", service.socket_path);
   json.BoolField("ServiceEnableTagOverride", service.enable_tag_override);
-  WriteNoProxy("ServiceProxy", "ServiceConnect", json);
+  WriteMesh("ServiceProxy", "ServiceConnect", service, json);
+  WriteLocality("ServiceLocality", service.locality, json);
   WriteIndexes(service.create_index, service.modify_index, json);
   json.EndObject();
 }

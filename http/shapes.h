@@ -18,6 +18,8 @@ enum class Nothing { kNull, kEmpty };
 void WriteStrings(const std::vector<std::string>& list, JsonWriter& json);
 void WritePairs(const registry::StringPairs& pairs, Nothing nothing, JsonWriter& json);
 // {"lan_ipv4": {"Address": "10.0.0.1", "Port": 80}, ...}
+// `Proxy`, `Connect` and `Locality`, each where the service has it.
+void WriteMeshIfAny(const registry::Service& service, JsonWriter& json);
 void WriteTaggedAddresses(const std::vector<registry::TaggedAddress>& addresses, JsonWriter& json);
 
 void WriteNode(const registry::Node& node, JsonWriter& json);

@@ -26,6 +26,9 @@ std::set<std::string> TopicsOf(const registry::Changes& changes) {
   if (changes.checks) topics.insert(ChecksTopic());
   for (const std::string& name : changes.node_names) topics.insert(NodeTopic(name));
   for (const std::string& name : changes.service_names) topics.insert(ServiceTopic(name));
+  for (const std::string& name : changes.connect_names) topics.insert(ConnectTopic(name));
+  if (changes.queries) topics.insert(QueriesTopic());
+  if (changes.ingress) topics.insert(IngressTopic());
   return topics;
 }
 
@@ -67,6 +70,9 @@ std::string ServicesTopic() { return "S"; }
 std::string ChecksTopic() { return "C"; }
 std::string NodeTopic(std::string_view lower_name) { return NamedTopic('n', lower_name); }
 std::string ServiceTopic(std::string_view lower_name) { return NamedTopic('s', lower_name); }
+std::string ConnectTopic(std::string_view lower_name) { return NamedTopic('m', lower_name); }
+std::string QueriesTopic() { return "Q"; }
+std::string IngressTopic() { return "I"; }
 
 Watchers::Watchers(Loop& loop, cluster::Consensus& consensus, const Clock& clock,
                    CacheMarks& cache_marks, uint64_t seed)

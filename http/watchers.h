@@ -35,6 +35,10 @@ std::string ServicesTopic();
 std::string ChecksTopic();
 std::string NodeTopic(std::string_view lower_name);
 std::string ServiceTopic(std::string_view lower_name);
+// The mesh of a service, all prepared queries, all ingress gateways.
+std::string ConnectTopic(std::string_view lower_name);
+std::string QueriesTopic();
+std::string IngressTopic();
 
 // One read of the catalog: what it waits for and how it is answered. Functions of the snapshot and
 // of what they hold; called on the thread that the request came to, any number of times.

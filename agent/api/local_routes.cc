@@ -70,6 +70,7 @@ void WriteService(const registry::Service& service, const std::string& datacente
   json.IntField("Warning", service.weight_warning);
   json.EndObject();
   json.BoolField("EnableTagOverride", service.enable_tag_override);
+  http::WriteMeshIfAny(service, json);
   json.Field("Datacenter", datacenter);
   if (!hash.empty()) json.Field("ContentHash", hash);
   json.EndObject();

@@ -50,6 +50,11 @@ class Structure {
   uint64_t hash_;
 };
 
+// For those of a mesh the hash is ours, as only few of their fields are kept.
+uint64_t HashUnlessEmpty(const std::string& text) {
+  return text.empty() ? HashNumber(0) : Hash(text);
+}
+
 }  // namespace
 
 std::string ServiceContentHash(const registry::Service& service) {
@@ -82,8 +87,8 @@ std::string ServiceContentHash(const registry::Service& service) {
                              .Field("CreateIndex", nothing)
                              .Field("ModifyIndex", nothing)
                              .Field("ContentHash", Hash(""))
-                             .Field("Proxy", nothing)
-                             .Field("Connect", nothing)
+                             .Field("Proxy", HashUnlessEmpty(service.proxy_destination))
+                             .Field("Connect", service.connect_native ? HashBool(true) : nothing)
                              .hash());
 }
 

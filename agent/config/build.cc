@@ -20,6 +20,7 @@ constexpr int64_t kIntMax = std::numeric_limits<int>::max();
 constexpr int64_t kSoaSecondsMax = std::numeric_limits<int32_t>::max();  // RFC 2181 section 8
 constexpr int kThreadsMax = 256;
 constexpr uint32_t kStandardNegativeTtl_s = 1;
+constexpr int kPercentMax = 100;
 constexpr uint16_t kDnsPort = 53;
 
 bool IsDatacenterOctet(char c) {
@@ -79,6 +80,8 @@ void BuildNodeIdentity(const Settings& settings, const Machine& machine, Config&
   if (!why_not.empty()) {
     settings.Problem("node_meta", absl::StrFormat("node_meta invalid: %s", why_not));
   }
+  settings.Read("locality.region", config.locality.region);
+  settings.Read("locality.zone", config.locality.zone);
 }
 
 void BuildFiles(const Settings& settings, Config& config) {
@@ -227,6 +230,16 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
   settings.ReadInt("dns_config.cache_octets", 0, std::numeric_limits<int64_t>::max(),
                    dns.cache_octets);
   settings.ReadInt("dns_config.tcp_connections_max", 1, kIntMax, dns.tcp_connections_max);
+
+  settings.ReadInt("dns_config.panic_threshold", 0, kPercentMax, dns.panic_threshold);
+  std::string locality = "off";
+  settings.Read("dns_config.locality", locality);
+  dns.prefer_near = locality == "prefer";
+  if (locality != "off" && locality != "prefer") {
+    settings.Problem(
+        "dns_config.locality",
+        absl::StrFormat("dns_config.locality is \"%s\"; expected off or prefer", locality));
+  }
 
   std::string strategy = "sequential";
   settings.Read("dns_config.recursor_strategy", strategy);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "dns/cookie.h"
 #include "dns/upstream_list.h"
+#include "registry/types.h"
 
 namespace pharos::agent {
 
@@ -67,6 +68,8 @@ struct DnsConfig {
   bool enable_additional_node_meta_txt = true;
   int udp_answer_limit = 3;                  // Records in a UDP answer to a query without EDNS.
   int a_record_limit = 0;                    // Addresses in any answer; 0: no limit.
+  bool prefer_near = false;                  // `locality`: near instances are shown first.
+  int panic_threshold = 0;                   // Percent of healthy instances; 0: off.
   int threads = 0;                           // 0: as many as the machine has cores.
   int64_t cache_octets = int64_t{64} << 20;  // Of answers from upstreams, in the whole process.
   int tcp_connections_max = 1024;
@@ -111,6 +114,7 @@ struct Config {
   std::string node_name;           // The host's name unless given.
   std::string node_id;             // Lower-case UUID; empty: kept in, or made for, data_dir.
   TextPairs node_meta;
+  registry::Locality locality;
   std::string data_dir;  // Empty in -dev only.
   std::string pid_file;  // Empty: none.
 

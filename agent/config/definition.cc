@@ -155,10 +155,30 @@ void ReadWeights(FieldReader& fields, Problems& problems, ServiceDefinition& ser
   one.ReportUnknown();
 }
 
-// Parts of the mesh and of multi-tenancy: taken, and not used.
+// What DNS needs of a mesh; the rest of it is a proxy's own and is not looked at.
+void ReadMesh(FieldReader& fields, Problems& problems, ServiceDefinition& service) {
+  if (const Value* proxy = fields.Any("proxy")) {
+    FieldReader(*proxy, fields.PathOf("proxy"), problems)
+        .Text("destination_service_name", service.proxy_destination);
+  }
+  if (const Value* connect = fields.Any("connect")) {
+    FieldReader(*connect, fields.PathOf("connect"), problems)
+        .Bool("native", service.connect_native);
+  }
+}
+
+void ReadLocality(FieldReader& fields, Problems& problems, ServiceDefinition& service) {
+  const Value* locality = fields.Any("locality");
+  if (locality == nullptr) return;
+  FieldReader one(*locality, fields.PathOf("locality"), problems);
+  one.Text("region", service.locality.region);
+  one.Text("zone", service.locality.zone);
+  one.ReportUnknown();
+}
+
+// Parts of multi-tenancy: taken, and not used.
 void PassUnusedParts(FieldReader& fields, DefinitionNotes& notes) {
-  for (const std::string_view name :
-       {"proxy", "connect", "locality", "namespace", "partition", "ports"}) {
+  for (const std::string_view name : {"namespace", "partition", "ports"}) {
     if (fields.Any(name) == nullptr) continue;
     const std::string key = absl::StrCat("service.", std::string(name));
     const auto& keys = notes.no_effect_keys;
@@ -183,6 +203,8 @@ ServiceDefinition ReadService(FieldReader& fields, bool scripts_enabled, Problem
   fields.Text("token", service.token);
   if (service.id.empty()) service.id = service.name;
   ReadServiceChecks(fields, scripts_enabled, problems, service);
+  ReadMesh(fields, problems, service);
+  ReadLocality(fields, problems, service);
   PassUnusedParts(fields, notes);
   fields.ReportUnknown();
   return service;
@@ -205,6 +227,11 @@ void WarnOfNames(const ServiceDefinition& service, const Position& at, const Sou
 
 }  // namespace
 
+std::string_view WhyNotAProxy(const ServiceDefinition& service) {
+  if (service.kind != "connect-proxy" || !service.proxy_destination.empty()) return {};
+  return "Proxy.DestinationServiceName must be non-empty for Connect proxy services";
+}
+
 std::vector<ServiceDefinition> ReadServices(const Value* services, bool scripts_enabled,
                                             const SourceNames& names, Problems& problems,
                                             DefinitionNotes& notes) {
@@ -222,6 +249,9 @@ std::vector<ServiceDefinition> ReadServices(const Value* services, bool scripts_
     const std::string why_not = CheckMetadata(service.meta);
     if (!why_not.empty()) {
       problems.Add(value.at, absl::StrFormat("services[%d]: Invalid Service Meta: %s", i, why_not));
+    }
+    if (const std::string_view why = WhyNotAProxy(service); !why.empty()) {
+      problems.Add(value.at, absl::StrFormat("services[%d]: %s", i, why));
     }
     ids.Add(service.id, value.at);
     WarnOfNames(service, value.at, names, notes);

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "agent/config/problems.h"
 #include "agent/config/value.h"
+#include "registry/types.h"
 
 namespace pharos::agent {
 
@@ -55,13 +56,16 @@ struct ServiceDefinition {
   bool enable_tag_override = false;
   int weight_passing = 1, weight_warning = 1;
   std::string kind, socket_path, token;
+  std::string proxy_destination;  // Of kind connect-proxy: the service it stands for.
+  bool connect_native = false;
+  registry::Locality locality;
   std::vector<CheckDefinition> checks;
 };
 
 // What reading definitions yields besides them. Warnings carry their position.
 struct DefinitionNotes {
   std::vector<std::string> warnings;
-  std::vector<std::string> no_effect_keys;  // `service.proxy`: taken and not used.
+  std::vector<std::string> no_effect_keys;  // `service.namespace`: taken and not used.
 };
 
 // Read the values of `services` and `checks` of a checked tree (null: none). Field names are
@@ -77,6 +81,10 @@ std::vector<CheckDefinition> ReadChecks(const Value* checks, bool scripts_enable
 
 // Why a check cannot be run as it is defined, in Consul's words; empty if it can.
 std::string_view WhyNotACheck(const CheckDefinition& check);
+
+// Why a service of kind connect-proxy stands for none, in Consul's words; empty if it does, and for
+// other kinds.
+std::string_view WhyNotAProxy(const ServiceDefinition& service);
 
 // Why a set of metadata is not one (at most 64 pairs, keys of at most 128 octets A-Za-z0-9_- that
 // do not start with `consul-`, values of at most 512), in Consul's words; empty if it is.

@@ -11,6 +11,7 @@
 #include "base/ip_address.h"
 #include "base/status_macros.h"
 #include "http/json_body.h"
+#include "http/mesh_body.h"
 
 namespace pharos::agent {
 namespace {
@@ -153,6 +154,9 @@ absl::Status CheckService(const ServiceDefinition& service, int64_t port) {
   if (const std::string why_not = CheckMetadata(service.meta); !why_not.empty()) {
     return absl::InvalidArgumentError(absl::StrFormat("Invalid Service Meta: %s", why_not));
   }
+  if (const std::string_view why_not = WhyNotAProxy(service); !why_not.empty()) {
+    return absl::InvalidArgumentError(absl::string_view(why_not.data(), why_not.size()));
+  }
   const std::optional<IpAddress> ip = IpAddress::Parse(service.address);
   if (ip && ip->IsUnspecified()) return absl::InvalidArgumentError("Invalid service address");
   return absl::OkStatus();
@@ -185,10 +189,21 @@ absl::StatusOr<ServiceDefinition> ParseServiceBody(std::string_view body, bool s
               return ReadTaggedAddress(tag, given, service);
             })
       .With("Weights", [&](const json& given) { return ReadWeights(given, service); })
+      .With("Proxy",
+            [&service](const json& given) {
+              return http::ReadProxy(given, service.proxy_destination);
+            })
+      .With("Connect",
+            [&service](const json& given) {
+              return http::ReadConnect(given, service.connect_native);
+            })
+      .With("Locality",
+            [&service](const json& given) {
+              return http::ReadLocality(given, service.locality.region, service.locality.zone);
+            })
       .With("Check", read_check)
       .Each("Checks", [&](const std::string&, const json& given) { return read_check(given); });
-  for (const char* unused :
-       {"Proxy", "Connect", "Locality", "Namespace", "Partition", "EnterpriseMeta", "Datacenter"}) {
+  for (const char* unused : {"Namespace", "Partition", "EnterpriseMeta", "Datacenter"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());
