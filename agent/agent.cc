@@ -80,6 +80,7 @@ absl::Status Agent::StartDns() {
   SecureRandom(cookie_seed_);
   answers.cookies.seed = cookie_seed_;
   const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
+  SetAnswerConfig(shared);
   const dns::ResolverOptions resolver_options =
       MakeResolverOptions(loaded_.config, options.threads);
   RETURN_IF_ERROR(
@@ -103,6 +104,7 @@ absl::Status Agent::StartHttp() {
                .node_id = node_id_,
                .metrics_text = [this] { return metrics_->Text(); },
                .metrics_json = [this](JsonWriter json) { return metrics_->Json(std::move(json)); },
+               .answer_config = [this] { return answer_config(); },
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
   const http::ApiContext context{.consensus = *consensus_,
@@ -119,9 +121,20 @@ absl::Status Agent::StartHttp() {
                      AddAgentRoutes(*api, *api_);
                      AddMonitorRoute(*api);
                      AddMetricsRoutes(*api, *api_);
+                     AddExplainRoute(*api, *api_);
                      return api;
                    }));
   return absl::OkStatus();
+}
+
+std::shared_ptr<const dns::AnswerConfig> Agent::answer_config() {
+  const std::lock_guard lock(mutex_);
+  return answer_config_;
+}
+
+void Agent::SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config) {
+  const std::lock_guard lock(mutex_);
+  answer_config_ = std::move(config);
 }
 
 void Agent::RequestReload(std::function<void(absl::Status)> done) {
@@ -194,6 +207,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   SetLogLevel(next.log.level);
   if (dns_ != nullptr) {
     const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
+    SetAnswerConfig(shared);
     dns_->ForEachThread([&](dns::ThreadHandler& handler, int) {
       static_cast<dns::Worker&>(handler).SetConfig(shared);
       ResolverOf(handler).Reconfigure(resolver_options);

@@ -65,6 +65,9 @@ class Agent {
   absl::Status StartParts();
   absl::Status StartDns();
   absl::Status StartHttp();
+  // Any thread: what DNS answers by from now on; null before it is served.
+  std::shared_ptr<const dns::AnswerConfig> answer_config();
+  void SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config);
 
   LoadedConfig loaded_;
   std::string node_id_;
@@ -77,6 +80,7 @@ class Agent {
   std::unique_ptr<dns::Server> dns_;
   std::atomic<bool> left_ = false;
   std::mutex mutex_;
+  std::shared_ptr<const dns::AnswerConfig> answer_config_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::function<void(absl::Status)>> reloads_ ABSL_GUARDED_BY(mutex_);
   http::CacheMarks cache_marks_;
   std::unique_ptr<http::Server> http_;

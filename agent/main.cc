@@ -11,6 +11,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"agent", "Runs a Pharos agent", RunAgent},
     {"catalog", "Lists what is registered", RunCatalog},
+    {"explain", "Says why DNS answers as it does", RunExplain},
     {"force-leave", "Takes a failed node for one that has left", RunForceLeave},
     {"info", "Shows figures of the agent", RunInfo},
     {"join", "Lets the agent join a cluster", RunJoin},

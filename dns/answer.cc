@@ -29,6 +29,7 @@ Answerer::Answerer(const Query& query, const AnswerContext& context, MutableOcte
 
 Handled Answerer::Answer() {
   ParseNameQuestion(query_.qname, query_.qtype, config_, question_);
+  if (explains()) ExplainForm();
   if (question_.form == NameForm::kReverse) return AnswerReverse();
   if (question_.form == NameForm::kOutside) {
     if (config_.recursion_available)
@@ -116,6 +117,7 @@ Handled Answerer::Negative(Rcode rcode) {
 
 Handled Answerer::FinishWith(Rcode rcode) {
   const bool truncated = cut_partial_ || (cut_ && config_.enable_truncate);
+  if (explains()) ExplainReply(rcode, truncated);
   const uint16_t flags = static_cast<uint16_t>(kFlagAa | (truncated ? kFlagTc : 0) |
                                                (config_.recursion_available ? kFlagRa : 0));
   return {.outcome = Outcome::kReply, .reply_octets = writer_.Finish(rcode, flags), .needed = {}};
@@ -123,6 +125,7 @@ Handled Answerer::FinishWith(Rcode rcode) {
 
 Handled Answerer::Refuse(Rcode rcode, const ExtendedError& why) {
   writer_.SetError(why);
+  if (explains()) ExplainReply(rcode, false);
   const uint16_t flags = config_.recursion_available ? kFlagRa : 0;
   return {.outcome = Outcome::kReply, .reply_octets = writer_.Finish(rcode, flags), .needed = {}};
 }

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "dns/answer_config.h"
 #include "dns/cookie.h"
+#include "dns/explanation.h"
 #include "dns/query.h"
 #include "dns/resolver.h"
 #include "registry/snapshot.h"
@@ -51,6 +52,8 @@ struct AnswerContext {
   // What judges cookies, by which clock; null: cookies mean nothing. Both or neither.
   CookieMaker* cookies = nullptr;
   const Clock* clock = nullptr;
+  // Where the steps to the answer are told; null: nobody wants to know.
+  Explanation* explanation = nullptr;
 };
 
 enum class Outcome : uint8_t {

@@ -65,6 +65,17 @@ class Answerer {
   Handled FinishWith(Rcode rcode);
   bool KnowsDatacenter() const;
 
+  // explain.cc: each says one step. Called only where explains().
+  bool explains() const { return context_.explanation != nullptr; }
+  void Tell(std::string_view topic, std::string text) const;
+  void ExplainForm() const;
+  void ExplainQuery(const registry::ResolvedQuery& resolved) const;
+  void ExplainCandidates(const Candidates& candidates) const;
+  void ExplainOrder(const Candidates& candidates) const;
+  void ExplainCut(size_t shown, size_t available, size_t count_limit) const;
+  void ExplainTarget(const Name& target) const;
+  void ExplainReply(Rcode rcode, bool truncated) const;
+
   // zone_answer.cc: the zone's own records, nodes, spelled addresses and reverse names.
   Handled AnswerApex();
   Handled AnswerNameServer();

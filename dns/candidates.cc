@@ -106,6 +106,7 @@ Answerer::Found Answerer::FindPreparedQuery(const NameQuestion& name) {
         (name.name.starts_with('_') && name.name.find('.') == std::string_view::npos);
     return {.candidates = {}, .otherwise = NoErrorIf(above)};
   }
+  if (explains()) ExplainQuery(*resolved);
   const auto& selection = resolved->definition().service();
   const uint32_t ttl_s =
       resolved->query->dns_ttl_s.value_or(config_.service_ttls.Get(selection.service()));

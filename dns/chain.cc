@@ -34,6 +34,7 @@ NameParts Answerer::TargetParts(Octets wire) const {
 void Answerer::AddChain(Octets target_wire, uint32_t cname_ttl_s, std::optional<uint32_t> ttl_s) {
   const std::optional<Name> target = Name::FromWire(target_wire);
   if (!target) return;
+  if (explains()) ExplainTarget(*target);
   if (!writer_.AddNameRecord(Section::kAnswer, RrType::kCname, writer_.QnameOwner(), cname_ttl_s,
                              TargetParts(target_wire))) {
     cut_partial_ = true;

@@ -49,8 +49,12 @@ const registry::Selection* SelectionFor(const registry::RecordSet& records, RrTy
 
 Handled Answerer::AnswerInstances() {
   const Found found = FindCandidates(question_);
-  if (!found.candidates) return Negative(found.otherwise);
+  if (!found.candidates) {
+    if (explains()) Tell("instances", "nothing is registered for it");
+    return Negative(found.otherwise);
+  }
   const Candidates& candidates = *found.candidates;
+  if (explains()) ExplainCandidates(candidates);
   if (candidates.records->everyone.Count(candidates.include) == 0) {
     return Negative(Rcode::kNxDomain);
   }
@@ -90,6 +94,7 @@ Handled Answerer::AnswerServiceAddresses(const Candidates& candidates) {
     ++written;
   }
   cut_ = written < available;
+  if (explains()) ExplainCut(written, available, limit.count);
   return Positive();
 }
 

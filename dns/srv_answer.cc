@@ -96,6 +96,7 @@ Handled Answerer::AnswerServiceSrv(const Candidates& candidates) {
                                             : CountFittingSrv(room.first(usable));
   cut_ = fitting < usable || chosen.size() < available;
   const std::span<SrvRecord> shown = room.first(fitting);
+  if (explains()) ExplainCut(fitting, available, limit.count);
   AddSrvRecords(shown, ttl_s);
   AddSrvGlue(shown, ttl_s);
   if (!cut_ && config_.node_meta_txt) AddSrvMeta(shown, ttl_s);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "agent/config/config.h"
 #include "agent/local/local_agent.h"
+#include "dns/answer_config.h"
 #include "http/api.h"
 
 namespace pharos::agent {
@@ -19,6 +21,8 @@ struct AgentApi {
   // On the thread `checks`: what was counted, for Prometheus and as JSON.
   std::function<std::string()> metrics_text;
   std::function<std::string(JsonWriter)> metrics_json;
+  // Any thread: how DNS answers now; null where it is not served.
+  std::function<std::shared_ptr<const dns::AnswerConfig>()> answer_config;
   // Any thread: takes on the configuration files anew, and calls back on any thread when that is
   // done or has failed.
   std::function<void(std::function<void(absl::Status)>)> reload;
@@ -33,6 +37,7 @@ void AddRegistrationRoutes(http::Api& api, const AgentApi& agent);
 void AddAgentRoutes(http::Api& api, const AgentApi& agent);
 void AddMonitorRoute(http::Api& api);
 void AddMetricsRoutes(http::Api& api, const AgentApi& agent);
+void AddExplainRoute(http::Api& api, const AgentApi& agent);
 
 // Runs `work` on the agent's thread, and answers with what it returns.
 void AnswerFromLocal(http::Api& api, const AgentApi& agent,

@@ -46,6 +46,7 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
 int RunAgent(Arguments arguments, const Streams& streams);
 int RunCatalog(Arguments arguments, const Streams& streams);
 int RunForceLeave(Arguments arguments, const Streams& streams);
+int RunExplain(Arguments arguments, const Streams& streams);
 int RunInfo(Arguments arguments, const Streams& streams);
 int RunJoin(Arguments arguments, const Streams& streams);
 int RunLeave(Arguments arguments, const Streams& streams);
