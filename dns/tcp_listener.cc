@@ -24,15 +24,19 @@ struct TcpListener::Connection {
   TcpListener* listener = nullptr;
   uint64_t id = 0;
   SocketAddress client;
-  uint64_t active_at_ms = 0;    // By the loop's clock: when something last came or left.
-  std::vector<uint8_t> input;   // What has come and is not handled yet.
+  uint64_t active_at_ms = 0;  // By the loop's clock: when something last came or left.
+  std::list<Connection*>::iterator position;  // In by_activity_.
+  std::vector<uint8_t> input;                 // What has come and is not handled yet.
   std::vector<uint8_t> output;  // Framed answers that are not handed to the kernel yet.
   size_t unsent_octets = 0;     // Handed to libuv, and not yet to the kernel.
   size_t in_flight = 0;         // Queries whose answer did not come at once.
   bool reading = false;
   bool client_done = false;  // It will send no more.
   bool closing = false;
+  bool counted = false;   // In clients_.
   bool handling = false;  // HandleInput is at work; answers that come meanwhile only queue.
+
+  bool IsIdle() const { return in_flight == 0 && unsent_octets == 0 && output.empty(); }
 };
 
 struct TcpListener::PendingWrite {
@@ -50,7 +54,9 @@ TcpListener::TcpListener(uv_loop_t* loop, QueryHandler& handler, const TcpLimits
       reply_buffer_(kMessageOctetsMax) {
   CHECK(uv_tcp_init(loop, listening_) == 0);
   listening_->data = this;
-  sweep_.Every(std::max(limits.idle_timeout / 8, absl::Milliseconds(10)), [this] { Sweep(); });
+  // As often as the shortest time-out.
+  sweep_.Every(std::max(IdleTimeoutAt(limits, limits.connections_max), absl::Milliseconds(10)),
+               [this] { Sweep(); });
 }
 
 TcpListener::~TcpListener() {
@@ -62,7 +68,7 @@ TcpListener::~TcpListener() {
 }
 
 absl::Status TcpListener::Listen(Socket socket) {
-  const SocketAddress address = BoundAddress(socket);
+  const SocketAddress address = bound_ = BoundAddress(socket);
   int error = uv_tcp_open(listening_, socket.fd());
   if (error == 0) {
     socket.Release();
@@ -84,9 +90,10 @@ void TcpListener::Accept() {
   CHECK(uv_tcp_init(loop_, &connection->handle) == 0);
   connection->handle.data = connection;
   connections_[connection->id] = connection;
+  connection->position = by_activity_.insert(by_activity_.end(), connection);
   counters_.accepted.Add();
   counters_.open.Set(connections_.size());
-  connection->active_at_ms = uv_now(loop_);
+  Touch(*connection);
   if (uv_accept(reinterpret_cast<uv_stream_t*>(listening_),
                 reinterpret_cast<uv_stream_t*>(&connection->handle)) != 0) {
     Close(*connection);
@@ -97,7 +104,30 @@ void TcpListener::Accept() {
   int size = sizeof peer;
   uv_tcp_getpeername(&connection->handle, reinterpret_cast<sockaddr*>(&peer), &size);
   connection->client = SocketAddress::FromSockaddr(peer);
+  const bool room = MakeRoomFor(connection->client.ip);
+  clients_.Add(connection->client.ip);
+  connection->counted = true;
+  if (!room) return Close(*connection);
   Update(*connection);
+}
+
+bool TcpListener::MakeRoomFor(const IpAddress& client) {
+  const size_t most = limits_.connections_per_client_max;
+  if (most == 0 || clients_.Of(client) < most) return true;
+  Connection* const longest = FindLongestIdle(&client);
+  if (longest == nullptr) {
+    counters_.refused_at_client_cap.Add();
+    return false;
+  }
+  counters_.closed_at_client_cap.Add();
+  Close(*longest);
+  return true;
+}
+
+void TcpListener::Touch(Connection& connection) {
+  connection.active_at_ms = uv_now(loop_);
+  if (!connection.closing)
+    by_activity_.splice(by_activity_.end(), by_activity_, connection.position);
 }
 
 void TcpListener::OnRead(Connection& connection, Octets data) {
@@ -132,13 +162,13 @@ bool TcpListener::HandleSome(Connection& connection) {
     if (!std::exchange(in_batch, true)) handler_.BeginBatch();
     used += kLengthOctets + octets;
     counters_.received.Add();
-    connection.active_at_ms = uv_now(loop_);
+    Touch(connection);
     ReplyPath path;
     path.listener = this;
     path.transport = Transport::kTcp;
     path.client = connection.client;
     path.connection_id = connection.id;
-    path.idle_timeout = limits_.idle_timeout;
+    path.idle_timeout = IdleTimeoutAt(limits_, connections_.size());
     const std::optional<size_t> reply =
         handler_.Handle(rest.subspan(kLengthOctets, octets), path, reply_buffer_);
     if (!reply) {
@@ -166,7 +196,7 @@ void TcpListener::Send(const ReplyPath& path, Octets message) {
   Connection& connection = *found->second;
   if (connection.in_flight > 0) --connection.in_flight;
   QueueOutput(connection, message);
-  connection.active_at_ms = uv_now(loop_);
+  Touch(connection);
   // Input that waited for room in flight goes on.
   HandleInput(connection);
 }
@@ -212,7 +242,7 @@ void TcpListener::Write(Connection& connection) {
 
 void TcpListener::OnWritten(Connection& connection, size_t octets) {
   connection.unsent_octets -= octets;
-  connection.active_at_ms = uv_now(loop_);
+  Touch(connection);
   HandleInput(connection);
 }
 
@@ -259,32 +289,45 @@ void TcpListener::Close(Connection& connection) {
   if (connection.closing) return;
   connection.closing = true;
   connections_.erase(connection.id);
+  by_activity_.erase(connection.position);
+  if (connection.counted) clients_.Remove(connection.client.ip);
   counters_.open.Set(connections_.size());
   uv_close(reinterpret_cast<uv_handle_t*>(&connection.handle),
            [](uv_handle_t* handle) { delete static_cast<Connection*>(handle->data); });
 }
 
+TcpListener::Connection* TcpListener::FindLongestIdle(const IpAddress* client) {
+  const auto found =
+      std::find_if(by_activity_.begin(), by_activity_.end(), [client](const Connection* each) {
+        // One that is not counted yet is the one that room is made for.
+        return each->counted && each->IsIdle() && (client == nullptr || each->client.ip == *client);
+      });
+  return found == by_activity_.end() ? nullptr : *found;
+}
+
 void TcpListener::CloseLongestIdle() {
-  const auto longest = std::min_element(
-      connections_.begin(), connections_.end(),
-      [](const auto& a, const auto& b) { return a.second->active_at_ms < b.second->active_at_ms; });
-  if (longest == connections_.end()) return;
+  if (by_activity_.empty()) return;
+  Connection* longest = FindLongestIdle(nullptr);
+  // All are at work: the one that nothing happened on for longest has the least to lose.
+  if (longest == nullptr) longest = by_activity_.front();
   counters_.closed_at_cap.Add();
-  Close(*longest->second);
+  Close(*longest);
 }
 
 void TcpListener::Sweep() {
-  const auto timeout_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(limits_.idle_timeout));
-  std::vector<Connection*> idle;
-  for (const auto& [id, connection] : connections_) {
-    // Who waits for our answer is not idle (RFC 7766 section 6.2.3).
-    if (connection->in_flight > 0) continue;
-    if (uv_now(loop_) - connection->active_at_ms >= timeout_ms) idle.push_back(connection);
+  const uint64_t now_ms = uv_now(loop_);
+  const absl::Duration whole = limits_.idle_timeout;
+  std::vector<Connection*> ended;
+  for (Connection* connection : by_activity_) {
+    const auto silent = absl::Milliseconds(static_cast<int64_t>(now_ms - connection->active_at_ms));
+    if (silent < IdleTimeoutAt(limits_, connections_.size() - ended.size())) break;
+    // Who waits for our answer is not idle (RFC 7766 section 6.2.3), and what is being sent gets all
+    // the time there is.
+    if (connection->in_flight > 0 || (silent < whole && !connection->IsIdle())) continue;
+    (silent < whole ? counters_.closed_under_pressure : counters_.closed_idle).Add();
+    ended.push_back(connection);
   }
-  for (Connection* connection : idle) {
-    counters_.closed_idle.Add();
-    Close(*connection);
-  }
+  for (Connection* connection : ended) Close(*connection);
 }
 
 }  // namespace pharos::dns

@@ -5,36 +5,30 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "base/counter.h"
 #include "base/loop.h"
 #include "base/socket.h"
+#include "dns/client_counts.h"
 #include "dns/listener.h"
+#include "dns/tcp_limits.h"
 
 namespace pharos::dns {
-
-struct TcpLimits {
-  // Without a whole message or an octet sent for so long, while no answer is being waited for:
-  // closed (RFC 7766 section 6.2.3). Clients that ask are told (RFC 7828).
-  absl::Duration idle_timeout = absl::Seconds(10);
-  // Per thread. One more closes the one that was idle longest.
-  size_t connections_max = 1024;
-  // Per connection: beyond, it is not read from until answers have left.
-  size_t queries_in_flight_max = 128;
-  size_t unsent_octets_max = 1 << 20;
-};
 
 // One thread writes, any thread reads.
 struct TcpCounters {
   Counter accepted;
   Counter open;
   Counter closed_idle;
+  Counter closed_under_pressure;  // Idle for less than the whole time-out, as many were open.
   Counter closed_at_cap;
+  Counter closed_at_client_cap;
+  Counter refused_at_client_cap;  // None of the client's connections was idle.
   Counter received;
   Counter sent;
 };
@@ -49,6 +43,7 @@ class TcpListener : public Listener {
   // Takes a bound socket.
   absl::Status Listen(Socket socket);
   void Send(const ReplyPath& path, Octets message) override;
+  SocketAddress LocalAddress() const override { return bound_; }
   const TcpCounters& counters() const { return counters_; }
 
  private:
@@ -56,6 +51,10 @@ class TcpListener : public Listener {
   struct PendingWrite;
 
   void Accept();
+  // Makes room for one more connection of `client`; false if there is none.
+  bool MakeRoomFor(const IpAddress& client);
+  // Something has come or left.
+  void Touch(Connection& connection);
   void OnRead(Connection& connection, Octets data);
   // Handles the whole messages that have come, as far as the bounds allow.
   void HandleInput(Connection& connection);
@@ -67,6 +66,9 @@ class TcpListener : public Listener {
   // Reads on or not, and closes, as the connection's state wants.
   void Update(Connection& connection);
   void Close(Connection& connection);
+  // Of all connections, or of `client` alone if it is given, the one with nothing under way for
+  // longest; null if there is none.
+  Connection* FindLongestIdle(const IpAddress* client);
   void CloseLongestIdle();
   void Sweep();
 
@@ -74,8 +76,11 @@ class TcpListener : public Listener {
   QueryHandler& handler_;
   const TcpLimits limits_;
   uv_tcp_t* listening_;
+  SocketAddress bound_;
   LoopTimer sweep_;
   absl::flat_hash_map<uint64_t, Connection*> connections_;
+  std::list<Connection*> by_activity_;  // All of them; where nothing happened for longest first.
+  ClientCounts clients_;
   uint64_t last_id_ = 0;
   std::vector<uint8_t> read_buffer_;
   std::vector<uint8_t> reply_buffer_;
