@@ -15,6 +15,8 @@ class Cidr {
 
   bool Contains(const IpAddress& address) const;
 
+  friend bool operator==(const Cidr&, const Cidr&) = default;
+
  private:
   IpAddress address_;
   int bits_ = 0;
