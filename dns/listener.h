@@ -36,6 +36,8 @@ class Listener {
   virtual ~Listener() = default;
   // Sends an answer that was not ready when its query was handled.
   virtual void Send(const ReplyPath& path, Octets message) = 0;
+  // Where it listens, with the port the kernel picked; the IP may be a wildcard.
+  virtual SocketAddress LocalAddress() const { return {}; }
 };
 
 // Answers messages for one thread. All calls come on that thread's loop.

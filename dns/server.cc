@@ -103,6 +103,7 @@ void Server::ForEachListener(
     const std::function<void(const UdpCounters&, const TcpCounters&)>& visit) {
   for (const std::unique_ptr<Thread>& thread : threads_) {
     for (size_t i = 0; i < thread->udp.size(); ++i) {
+      thread->udp[i]->ReadKernelDrops();
       visit(thread->udp[i]->counters(), thread->tcp[i]->counters());
     }
   }

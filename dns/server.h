@@ -49,7 +49,7 @@ class Server {
   // Runs `work` on each thread with its handler, one after the other, and waits.
   void ForEachThread(const std::function<void(ThreadHandler&, int thread)>& work);
 
-  // From any thread; each thread's counters, in the order of the threads and addresses.
+  // From any one thread; each thread's counters, in the order of the threads and addresses.
   void ForEachListener(const std::function<void(const UdpCounters&, const TcpCounters&)>& visit);
 
  private:

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/check.h"
 
 namespace pharos::dns {
@@ -132,6 +133,55 @@ TEST(Server, AnswersEveryDatagramOfABurstAndIgnoresTooShortOnes) {
     EXPECT_EQ(u.too_short.value(), 1u);
     EXPECT_EQ(u.sent.value(), 150u);
   });
+}
+
+// The thread is kept from its socket until the socket's queue is full.
+TEST(Server, CountsWhatTheKernelDropped) {
+  const TestServer test;
+  Client udp(test.address(), SOCK_DGRAM);
+  constexpr uint64_t kMany = 20'000;
+  test.server->ForEachThread([&](ThreadHandler&, int) {
+    const std::string large(4000, 'x');
+    for (uint64_t i = 0; i < kMany; ++i) udp.Send(large);
+  });
+  uint64_t received = 0, dropped = 0;
+  while (received + dropped < kMany) {
+    test.server->ForEachThread([](ThreadHandler&, int) {});  // A turn of its loop has passed.
+    test.server->ForEachListener([&](const UdpCounters& u, const TcpCounters&) {
+      received = u.received.value();
+      dropped = u.kernel_dropped.value();
+    });
+  }
+  EXPECT_GT(dropped, 0u);
+  EXPECT_EQ(received + dropped, kMany);
+}
+
+// A first flood makes the listener ask for times of arrival. What comes then while the thread is
+// kept away for longer than clients have patience is shed, and what comes later is answered.
+TEST(Server, ShedsWhatHasWaitedTooLongUnderOverload) {
+  const TestServer test;
+  Client udp(test.address(), SOCK_DGRAM);
+  const auto flood = [&](absl::Duration away) {
+    test.server->ForEachThread([&](ThreadHandler&, int) {
+      for (size_t i = 0; i < UdpListener::kBatch * UdpListener::kBatchesPerTurn; ++i) {
+        udp.Send("one of a flood");
+      }
+      absl::SleepFor(away);
+    });
+  };
+  uint64_t shed = 0;
+  // The kernel begins to stamp in its own time, so that once may not be enough.
+  for (int i = 0; i < 50 && shed == 0; ++i) {
+    flood(Backlog::kPatience + absl::Milliseconds(1));
+    test.server->ForEachListener(
+        [&](const UdpCounters& u, const TcpCounters&) { shed = u.shed.value(); });
+  }
+  EXPECT_GT(shed, 0u);
+  udp.Send("asked in good time");
+  std::string reply;
+  do reply = udp.Receive();
+  while (reply == "one of a flood");
+  EXPECT_EQ(reply, "asked in good time");
 }
 
 TEST(Server, LargeRepliesOfOneBatchAllArrive) {
@@ -260,6 +310,60 @@ TEST(Server, AtTheConnectionCapTheLongestIdleOneGoes) {
   EXPECT_EQ(third.ReceiveFramed(), "third is here");
   test.server->ForEachListener(
       [](const UdpCounters&, const TcpCounters& t) { EXPECT_EQ(t.closed_at_cap.value(), 1u); });
+}
+
+// RFC 7766 section 6.2.3: a new connection is worth more than one that is idle.
+TEST(Server, AtAClientsCapItsOwnLongestIdleConnectionGoes) {
+  const TestServer test("127.0.0.1", {.connections_per_client_max = 2});
+  const auto connect = [&] {
+    auto client = std::make_unique<Client>(test.address(), SOCK_STREAM);
+    client->SendFramed("here I am, says it");
+    EXPECT_EQ(client->ReceiveFramed(), "here I am, says it");
+    return client;
+  };
+  const auto first = connect(), second = connect(), third = connect();
+  EXPECT_EQ(first->Receive(), "") << "closed, as it was idle longest";
+  second->SendFramed("still here, isn't it");
+  EXPECT_EQ(second->ReceiveFramed(), "still here, isn't it");
+  test.server->ForEachListener([](const UdpCounters&, const TcpCounters& t) {
+    EXPECT_EQ(t.closed_at_client_cap.value(), 1u);
+    EXPECT_EQ(t.closed_at_cap.value(), 0u);
+  });
+}
+
+TEST(Server, AClientWhoseConnectionsAreAllAtWorkGetsNoFurtherOne) {
+  const TestServer test("127.0.0.1", {.connections_per_client_max = 1});
+  Client working(test.address(), SOCK_STREAM);
+  working.SendFramed("late answer 0");
+  working.SendFramed("quick answer");
+  EXPECT_EQ(working.ReceiveFramed(), "quick answer");
+  Client refused(test.address(), SOCK_STREAM);
+  EXPECT_EQ(refused.Receive(), "");
+  working.SendFramed("send what is late");
+  EXPECT_EQ(working.ReceiveFramed(), "late answer 0");
+  EXPECT_EQ(working.ReceiveFramed(), "send what is late");
+  test.server->ForEachListener([](const UdpCounters&, const TcpCounters& t) {
+    EXPECT_EQ(t.refused_at_client_cap.value(), 1u);
+  });
+}
+
+TEST(Server, IdleConnectionsGoSoonerWhenManyAreOpen) {
+  // With all places taken, an idle one has a twentieth of the time-out.
+  const TestServer test("127.0.0.1", {.idle_timeout = absl::Seconds(20), .connections_max = 3});
+  const auto connect = [&] {
+    auto client = std::make_unique<Client>(test.address(), SOCK_STREAM);
+    client->SendFramed("here I am, says it");
+    EXPECT_EQ(client->ReceiveFramed(), "here I am, says it");
+    return client;
+  };
+  const auto working = connect();
+  working->SendFramed("late answer 0");
+  const auto second = connect(), third = connect();
+  EXPECT_EQ(second->Receive(), "") << "long before the time-out has passed";
+  test.server->ForEachListener([](const UdpCounters&, const TcpCounters& t) {
+    EXPECT_GE(t.closed_under_pressure.value(), 1u);
+    EXPECT_EQ(t.closed_idle.value(), 0u);
+  });
 }
 
 // A client that does not read is not read from either, and what it is owed stays bounded.

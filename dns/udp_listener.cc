@@ -1,5 +1,6 @@
 #include "dns/udp_listener.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 
 #include <cerrno>
@@ -39,6 +40,18 @@ bool ReadLocalAddress(const msghdr& header, IpAddress& local) {
   return false;
 }
 
+// When a datagram came, from its control data; the infinite past if it does not say.
+absl::Time ReadArrival(const msghdr& header) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+       c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec time;
+    std::memcpy(&time, CMSG_DATA(c), sizeof time);
+    return absl::TimeFromTimespec(time);
+  }
+  return absl::InfinitePast();
+}
+
 // Writes control data that makes a datagram leave from `local`; returns its length.
 size_t WriteLocalAddress(const IpAddress& local, MutableOctets control) {
   std::memset(control.data(), 0, control.size());
@@ -67,13 +80,13 @@ UdpListener::UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler)
     : poll_(new uv_poll_t),
       socket_(std::move(socket)),
       handler_(handler),
+      bound_(BoundAddress(socket_)),
+      wildcard_(bound_.ip.IsUnspecified()),
       requests_(kBatch),
       arena_(kArenaOctets) {
-  const SocketAddress bound = BoundAddress(socket_);
-  wildcard_ = bound.ip.IsUnspecified();
   const int on = 1;
   if (wildcard_) {
-    const bool v4 = bound.ip.is_v4();
+    const bool v4 = bound_.ip.is_v4();
     CHECK(setsockopt(socket_.fd(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
                      v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof on) == 0);
   }
@@ -97,23 +110,43 @@ UdpListener::~UdpListener() {
 }
 
 void UdpListener::OnReadable() {
-  for (int i = 0; i < kBatchesPerTurn; ++i) {
+  bool emptied = false;
+  for (int i = 0; i < kBatchesPerTurn && !emptied; ++i) {
     const int count = ReceiveBatch();
-    if (count <= 0) return;
-    HandleBatch(count);
-    if (static_cast<size_t>(count) < kBatch) return;  // The queue was empty.
+    if (count > 0) HandleBatch(count);
+    emptied = count < static_cast<int>(kBatch);
+  }
+  // At rest the queue is emptied, and there is nothing to be asked.
+  if (emptied && !stamping_) return;
+  StampArrivals(backlog_.OnTurn(emptied, absl::Now()));
+}
+
+void UdpListener::StampArrivals(bool on) {
+  if (on == stamping_) return;
+  const int value = on ? 1 : 0;
+  // Without it nothing is shed, which is no worse than before.
+  if (setsockopt(socket_.fd(), SOL_SOCKET, SO_TIMESTAMPNS, &value, sizeof value) == 0) {
+    stamping_ = on;
   }
 }
 
+void UdpListener::ReadKernelDrops() {
+  std::array<uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(socket_.fd(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return;
+  if (size == sizeof info) counters_.kernel_dropped.Set(info[SK_MEMINFO_DROPS]);
+}
+
 int UdpListener::ReceiveBatch() {
+  const bool control = wildcard_ || stamping_;
   for (size_t i = 0; i < kBatch; ++i) {
     msghdr& header = received_[i].msg_hdr;
     header.msg_name = &requests_[i].from;
     header.msg_namelen = sizeof requests_[i].from;
     header.msg_iov = &requests_[i].vector;
     header.msg_iovlen = 1;
-    header.msg_control = wildcard_ ? requests_[i].control.octets.data() : nullptr;
-    header.msg_controllen = wildcard_ ? requests_[i].control.octets.size() : 0;
+    header.msg_control = control ? requests_[i].control.octets.data() : nullptr;
+    header.msg_controllen = control ? requests_[i].control.octets.size() : 0;
   }
   const int count = recvmmsg(socket_.fd(), received_.data(), kBatch, MSG_DONTWAIT, nullptr);
   if (count > 0) {
@@ -133,11 +166,16 @@ ReplyPath UdpListener::PathOf(const Request& request, const msghdr& header) {
 }
 
 void UdpListener::HandleBatch(int count) {
+  const absl::Time now = stamping_ ? absl::Now() : absl::InfinitePast();
   handler_.BeginBatch();
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     Request& request = requests_[i];
     if (received_[i].msg_len < kHeaderOctets) {
       counters_.too_short.Add();
+      continue;
+    }
+    if (stamping_ && Backlog::IsTooOld(ReadArrival(received_[i].msg_hdr), now)) {
+      counters_.shed.Add();
       continue;
     }
     if (arena_.size() - arena_used_ < kUdpPayloadOctetsMax) Flush();

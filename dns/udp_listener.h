@@ -14,6 +14,7 @@
 #include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/socket.h"
+#include "dns/backlog.h"
 #include "dns/listener.h"
 
 namespace pharos::dns {
@@ -25,6 +26,9 @@ struct UdpCounters {
   Counter sent;
   Counter send_failed;  // Dropped as the kernel took no more, or refused them.
   Counter batches;
+  Counter shed;  // Waited too long before they were taken: dropped unread.
+  // Never came to us, as the socket's queue was full. Written by who reads the counters.
+  Counter kernel_dropped;
 };
 
 class UdpListener : public Listener {
@@ -41,12 +45,15 @@ class UdpListener : public Listener {
   ~UdpListener() override;
 
   void Send(const ReplyPath& path, Octets message) override;
+  SocketAddress LocalAddress() const override { return bound_; }
   const UdpCounters& counters() const { return counters_; }
+  // From any one thread: brings kernel_dropped up to date.
+  void ReadKernelDrops();
 
  private:
-  // Room for the pktinfo of either family.
+  // Room for the pktinfo of either family and a time of arrival.
   struct alignas(cmsghdr) Control {
-    std::array<uint8_t, 64> octets;
+    std::array<uint8_t, 128> octets;
   };
   struct Request {
     std::array<uint8_t, kRequestOctetsMax> octets;
@@ -60,6 +67,8 @@ class UdpListener : public Listener {
   };
 
   void OnReadable();
+  // Whether datagrams come with the time of their arrival from now on.
+  void StampArrivals(bool on);
   int ReceiveBatch();
   void HandleBatch(int count);
   void Flush();
@@ -68,7 +77,10 @@ class UdpListener : public Listener {
   uv_poll_t* poll_;
   Socket socket_;
   QueryHandler& handler_;
-  bool wildcard_;
+  const SocketAddress bound_;
+  const bool wildcard_;
+  Backlog backlog_;
+  bool stamping_ = false;
   std::vector<Request> requests_;
   std::array<mmsghdr, kBatch> received_{};
   std::array<mmsghdr, kBatch> replies_{};
