@@ -6,6 +6,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/log.h"
+#include "base/random.h"
 #include "dns/forwarded_reply.h"
 #include "dns/handler.h"
 #include "dns/reply_writer.h"
@@ -18,6 +20,8 @@ const std::vector<ExternalAnswer> kNothingResolved;
 
 // Reading the clock twice for every batch of one would be felt.
 constexpr uint64_t kBatchesPerSample = 16;
+// How often the log may say that limiting began somewhere.
+constexpr absl::Duration kLimitLogInterval = absl::Seconds(1);
 
 size_t OctetsMax(const Query& query, Transport transport) {
   if (transport == Transport::kTcp) return kMessageOctetsMax;
@@ -34,9 +38,14 @@ UpstreamQuestion QuestionOf(const Query& query) {
           .dnssec_ok = query.edns && query.edns->dnssec_ok};
 }
 
+// Whether the client has shown that it is where it says, so that a reply cannot hit anybody else.
+bool HasProvenItsAddress(const Query& query, const ReplyPath& path) {
+  return path.transport == Transport::kTcp || query.HasValidCookie();
+}
+
 }  // namespace
 
-// A query whose answer is not there yet. Shared by the callbacks that each bring a part of it.
+// A query whose answer is not there yet.
 struct Worker::Waiting {
   std::vector<uint8_t> request;
   std::vector<uint8_t> client_subnet;
@@ -47,6 +56,9 @@ struct Worker::Waiting {
   std::vector<ExternalAnswer> external;
   size_t missing = 0;
   int rounds = 0;
+  absl::Time asked = {};
+  // Where in waiting_, once it is there.
+  std::optional<std::list<std::shared_ptr<Waiting>>::iterator> position = {};
   // While Handle is still running, where its reply goes.
   bool at_once = true;
   MutableOctets reply_at_once;
@@ -70,6 +82,7 @@ void Worker::BeginBatch() {
   guard_.emplace(catalog_);
   batch_queries_ = 0;
   batch_began_ns_ = batches_++ % kBatchesPerSample == 0 ? uv_hrtime() : 0;
+  if (inspecting_) batch_time_ = clock_.Now();
 }
 
 void Worker::EndBatch() {
@@ -84,6 +97,22 @@ void Worker::Close(std::function<void()> closed) { resolver_->Close(std::move(cl
 void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) {
   config_ = std::move(config);
   cookies_ = CookieMaker(config_->cookies);
+}
+
+void Worker::SetOptions(const WorkerOptions& options) {
+  const bool same = limiter_ != nullptr && limiter_->options() == options.rate_limit;
+  options_ = options;
+  if (!same) {
+    limiter_ = options.rate_limit.IsOn()
+                   ? std::make_unique<RateLimiter>(options.rate_limit, SecureRandomU64())
+                   : nullptr;
+  }
+  inspecting_ = limiter_ != nullptr || !observers_.empty();
+}
+
+void Worker::SetObservers(std::vector<std::unique_ptr<QueryObserver>> observers) {
+  observers_ = std::move(observers);
+  inspecting_ = limiter_ != nullptr || !observers_.empty();
 }
 
 AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
@@ -108,28 +137,58 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
       HandleQuery(request, MakeContext(path, random_, kNothingResolved), query, reply);
   ++batch_queries_;
   CountQuery(query);
+  if (!inspecting_ && handled.outcome == Outcome::kReply) [[likely]] {
+    CountReply(reply.first(handled.reply_octets));
+    return handled.reply_octets;
+  }
+  for (const auto& observer : observers_) observer->OnQuery(path, request, batch_time_);
   switch (handled.outcome) {
     case Outcome::kReply:
-      CountReply(reply.first(handled.reply_octets));
-      return handled.reply_octets;
+      return Release({path, query, {}, AnswerSource::kZone, batch_time_, batch_time_}, reply,
+                     handled.reply_octets);
     case Outcome::kDrop:
       counters_.dropped.Add();
       return 0;
     case Outcome::kForward:
-      return waiting_count_ < kWaitingMax ? Forward(query, path, reply)
-                                          : RefuseAtBound(query, reply);
+      if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
+      return Forward(query, path, reply);
     case Outcome::kResolve:
-      return waiting_count_ < kWaitingMax
-                 ? Resolve(request, random_before, handled.needed, path, reply)
-                 : RefuseAtBound(query, reply);
+      if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
+      return Resolve(request, random_before, handled.needed, path, reply);
   }
   return 0;
+}
+
+bool Worker::MayWait(const IpAddress& client) {
+  if (clients_waiting_.Of(client) >= options_.forwards_per_client_max) {
+    counters_.refused_at_client_bound.Add();
+    return false;
+  }
+  if (questions_ < kQuestionsMax) return true;
+  counters_.refused_at_bound.Add();
+  return false;
+}
+
+void Worker::ShedOldest() {
+  // A TCP client that gets its SERVFAIL may have its next query handled before Send returns; were
+  // that to shed in turn, there would be no end to it. So it may take one place too many.
+  if (std::exchange(shedding_, true)) return;
+  const std::shared_ptr<Waiting> oldest = waiting_.front();
+  EndWaiting(*oldest);
+  counters_.shed.Add();
+  // One that waits for host names was not read from its own copy of the request yet.
+  if (oldest->query.question.empty()) ParseQuery(oldest->request, oldest->query);
+  std::array<uint8_t, kPlainUdpOctetsMax> reply;
+  const size_t octets = Refuse(oldest->query, oldest->path, oldest->asked, reply);
+  if (octets > 0) oldest->path.listener->Send(oldest->path, Octets(reply).first(octets));
+  shedding_ = false;
 }
 
 std::optional<size_t> Worker::Forward(const Query& query, const ReplyPath& path,
                                       MutableOctets reply) {
   counters_.forwarded.Add();
-  auto waiting = std::make_shared<Waiting>(Waiting{
+  // Not make_shared, whose memory is kept as long as anybody knows of it.
+  const std::shared_ptr<Waiting> waiting(new Waiting{
       .request = {query.question.begin(), query.question.end()},
       .client_subnet = {},
       .config = config_,
@@ -137,6 +196,7 @@ std::optional<size_t> Worker::Forward(const Query& query, const ReplyPath& path,
       .path = path,
       .random = Random(0),
       .external = {},
+      .asked = batch_time_,
       .reply_at_once = reply,
   });
   // The query borrows from the request, which is gone by then.
@@ -147,13 +207,30 @@ std::optional<size_t> Worker::Forward(const Query& query, const ReplyPath& path,
     waiting->query.edns->client_subnet = waiting->client_subnet;
     waiting->query.edns->cookie = {};
   }
-  ++waiting_count_;
+  ++questions_;
   resolver_->Resolve(QuestionOf(query), clock_.Now(),
-                     [this, waiting](const UpstreamAnswer& answer) {
-                       Deliver(waiting, WriteForwarded(*waiting, answer));
+                     [this, known = std::weak_ptr(waiting)](const UpstreamAnswer& answer) {
+                       --questions_;
+                       const std::shared_ptr<Waiting> found = known.lock();
+                       if (found == nullptr) return;  // It was given up.
+                       Deliver(found, WriteForwarded(*found, answer));
                      });
+  return Leave(waiting);
+}
+
+std::optional<size_t> Worker::Leave(const std::shared_ptr<Waiting>& waiting) {
   waiting->at_once = false;
-  return waiting->reply_octets;
+  if (waiting->reply_octets) return waiting->reply_octets;
+  if (waiting_.size() >= kWaitingMax) ShedOldest();
+  waiting->position = waiting_.insert(waiting_.end(), waiting);
+  clients_waiting_.Add(waiting->path.client.ip);
+  return std::nullopt;
+}
+
+void Worker::EndWaiting(Waiting& waiting) {
+  if (!waiting.position) return;
+  clients_waiting_.Remove(waiting.path.client.ip);
+  waiting_.erase(*std::exchange(waiting.position, std::nullopt));
 }
 
 size_t Worker::WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answer) {
@@ -181,7 +258,7 @@ std::optional<size_t> Worker::Resolve(Octets request, const Random& random_befor
                                       const std::vector<UpstreamQuestion>& needed,
                                       const ReplyPath& path, MutableOctets reply) {
   counters_.resolved.Add();
-  auto waiting = std::make_shared<Waiting>(Waiting{
+  const std::shared_ptr<Waiting> waiting(new Waiting{
       .request = {request.begin(), request.end()},
       .client_subnet = {},
       .config = config_,
@@ -189,12 +266,11 @@ std::optional<size_t> Worker::Resolve(Octets request, const Random& random_befor
       .path = path,
       .random = random_before,
       .external = {},
+      .asked = batch_time_,
       .reply_at_once = reply,
   });
-  ++waiting_count_;
   ResolveNext(waiting, needed);
-  waiting->at_once = false;
-  return waiting->reply_octets;
+  return Leave(waiting);
 }
 
 void Worker::ResolveNext(const std::shared_ptr<Waiting>& waiting,
@@ -202,17 +278,23 @@ void Worker::ResolveNext(const std::shared_ptr<Waiting>& waiting,
   ++waiting->rounds;
   // One more than is asked, so that answers which come at once do not finish the round early.
   waiting->missing = needed.size() + 1;
-  const auto arrived = [this, waiting] {
-    if (--waiting->missing == 0) AnswerResolved(waiting);
-  };
   for (const UpstreamQuestion& question : needed) {
-    resolver_->Resolve(question, clock_.Now(),
-                       [waiting, question, arrived](const UpstreamAnswer& answer) {
-                         waiting->external.push_back({question, answer});
-                         arrived();
-                       });
+    ++questions_;
+    resolver_->Resolve(
+        question, clock_.Now(),
+        [this, known = std::weak_ptr(waiting), question](const UpstreamAnswer& answer) {
+          --questions_;
+          const std::shared_ptr<Waiting> found = known.lock();
+          if (found == nullptr) return;  // It was given up.
+          found->external.push_back({question, answer});
+          OnResolved(found);
+        });
   }
-  arrived();
+  OnResolved(waiting);
+}
+
+void Worker::OnResolved(const std::shared_ptr<Waiting>& waiting) {
+  if (--waiting->missing == 0) AnswerResolved(waiting);
 }
 
 void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
@@ -241,24 +323,79 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
 }
 
 void Worker::Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets) {
-  --waiting_count_;
+  const auto release = [&](AnswerSource source, MutableOctets reply) {
+    return Release({waiting->path, waiting->query, {}, source, waiting->asked, waiting->asked},
+                   reply, reply_octets);
+  };
   if (waiting->at_once) {
-    CountReply(waiting->reply_at_once.first(reply_octets));
-    waiting->reply_octets = reply_octets;
+    waiting->reply_octets = release(AnswerSource::kCache, waiting->reply_at_once);
     return;
   }
-  const Octets reply = Octets(late_reply_).first(reply_octets);
-  CountReply(reply);
-  waiting->path.listener->Send(waiting->path, reply);
+  EndWaiting(*waiting);
+  const size_t octets = release(AnswerSource::kUpstream, late_reply_);
+  if (octets > 0) {
+    waiting->path.listener->Send(waiting->path, Octets(late_reply_).first(octets));
+  }
 }
 
-size_t Worker::RefuseAtBound(const Query& query, MutableOctets reply) {
-  counters_.refused_at_bound.Add();
+size_t Worker::Refuse(const Query& query, const ReplyPath& path, absl::Time asked,
+                      MutableOctets reply) {
   ReplyWriter writer(query, reply, kPlainUdpOctetsMax, true);
   writer.SetError({InfoCode::kOther, "too many queries are waiting"});
-  const size_t octets = writer.Finish(Rcode::kServFail, kFlagRa);
+  return Release({path, query, {}, AnswerSource::kBound, asked, asked}, reply,
+                 writer.Finish(Rcode::kServFail, kFlagRa));
+}
+
+size_t Worker::Release(const AnsweredQuery& answered, MutableOctets reply, size_t octets) {
+  if (inspecting_) octets = Inspect(answered, reply, octets);
   CountReply(reply.first(octets));
   return octets;
+}
+
+size_t Worker::Inspect(AnsweredQuery answered, MutableOctets reply, size_t octets) {
+  answered.answered = clock_.Now();
+  if (limiter_ != nullptr && octets > 0 && !HasProvenItsAddress(answered.query, answered.path)) {
+    const size_t left = LimitRate(answered, reply, octets);
+    if (left != octets) answered.source = AnswerSource::kRateLimit;
+    octets = left;
+  }
+  answered.reply = reply.first(octets);
+  for (const auto& observer : observers_) observer->OnAnswered(answered);
+  return octets;
+}
+
+size_t Worker::LimitRate(const AnsweredQuery& answered, MutableOctets reply, size_t octets) {
+  const IpAddress& client = answered.path.client.ip;
+  const RateLimitDecision decision = limiter_->Judge(
+      client, ClassifyResponse(answered.query, reply.first(octets)), answered.answered);
+  if (decision.began) LogLimiting(client, answered.answered);
+  switch (decision.verdict) {
+    case RateLimitDecision::kSend:
+      return octets;
+    case RateLimitDecision::kDrop:
+      return 0;
+    case RateLimitDecision::kSlip:
+      break;
+  }
+  const uint16_t flags = LoadU16(&reply[2]);
+  const auto rcode = static_cast<Rcode>(flags & 0x0f);
+  // Errors are as small as a truncated reply, and TCP would bring no other.
+  if (rcode != Rcode::kNoError && rcode != Rcode::kNxDomain) return octets;
+  ReplyWriter writer(answered.query, reply, kPlainUdpOctetsMax, true);
+  return writer.Finish(rcode, static_cast<uint16_t>((flags & (kFlagAa | kFlagRa)) | kFlagTc));
+}
+
+void Worker::LogLimiting(const IpAddress& client, absl::Time now) {
+  if (now >= limit_logged_ && now - limit_logged_ < kLimitLogInterval) {
+    ++limits_unlogged_;
+    return;
+  }
+  limit_logged_ = now;
+  const RateLimitOptions& options = limiter_->options();
+  PHAROS_LOG(kWarn, "agent.dns", "rate limit: limiting replies: network=%s/%d others_since=%d",
+             NetworkOf(client, options).ToString(),
+             client.is_v4() ? options.ipv4_prefix : options.ipv6_prefix,
+             std::exchange(limits_unlogged_, 0));
 }
 
 void Worker::CountQuery(const Query& query) {

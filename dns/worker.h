@@ -4,15 +4,20 @@
 
 #include <array>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/published.h"
 #include "dns/answer.h"
+#include "dns/client_counts.h"
 #include "dns/listener.h"
 #include "dns/query.h"
+#include "dns/query_observer.h"
+#include "dns/rate_limit.h"
 #include "dns/resolver.h"
 #include "dns/server.h"
 #include "registry/snapshot.h"
@@ -31,7 +36,9 @@ struct WorkerCounters {
   Counter dropped;              // Messages that get no reply.
   Counter forwarded;            // Questions for the recursors.
   Counter resolved;             // Own answers that led to host names outside.
-  Counter refused_at_bound;     // SERVFAIL because too many were waiting.
+  Counter shed;                 // SERVFAIL to who waited longest, as too many were waiting.
+  Counter refused_at_bound;     // SERVFAIL at once, as too many questions were under way.
+  Counter refused_at_client_bound;  // SERVFAIL at once, as too many of that client were waiting.
   Counter replies_by_rcode[6];  // NOERROR to REFUSED; others are not counted here.
   Counter queries_by_type[kCountedTypes.size() + 1];  // The last: all other types.
   // Queries with a cookie, by what it was worth (RFC 7873).
@@ -40,10 +47,20 @@ struct WorkerCounters {
   DurationHistogram latency;
 };
 
+// What guards a worker against abuse.
+struct WorkerOptions {
+  RateLimitOptions rate_limit = {};
+  // Answers to one client address that wait for recursors; a query beyond gets SERVFAIL at once.
+  size_t forwards_per_client_max = 256;
+};
+
 class Worker : public ThreadHandler {
  public:
-  // Answers that wait for recursors at one time; a query beyond gets SERVFAIL at once.
+  // Answers that wait for recursors at one time. One more takes the place of that which has waited
+  // longest, whose client has most likely given up: it gets SERVFAIL.
   static constexpr size_t kWaitingMax = 8192;
+  // Questions under way, also for answers that were given up; a query beyond gets SERVFAIL at once.
+  static constexpr size_t kQuestionsMax = 4 * kWaitingMax;
   // How often one answer may turn out to need further host names.
   static constexpr int kResolveRoundsMax = 3;
 
@@ -59,7 +76,13 @@ class Worker : public ThreadHandler {
 
   // On the worker's thread, between batches: from the next query on.
   void SetConfig(std::shared_ptr<const AnswerConfig> config);
+  // The same for the guards. A rate limit that has not changed remembers what it counted.
+  void SetOptions(const WorkerOptions& options);
+  // Who is told of queries from now on, in the place of those who were.
+  void SetObservers(std::vector<std::unique_ptr<QueryObserver>> observers);
   Resolver& resolver() { return *resolver_; }
+  // Null when nothing is limited.
+  const RateLimiter* rate_limiter() const { return limiter_.get(); }
   const WorkerCounters& counters() const { return counters_; }
 
  private:
@@ -67,6 +90,9 @@ class Worker : public ThreadHandler {
 
   AnswerContext MakeContext(const ReplyPath& path, Random& random,
                             const std::vector<ExternalAnswer>& external);
+  // Whether more may be asked for the client; counts what is refused.
+  bool MayWait(const IpAddress& client);
+  void ShedOldest();
   // Asks the recursors what the query asks. The answer goes into `reply` if it is there at once
   // (its length is returned), else to the path when it comes (nullopt).
   std::optional<size_t> Forward(const Query& query, const ReplyPath& path, MutableOctets reply);
@@ -81,9 +107,21 @@ class Worker : public ThreadHandler {
                                 MutableOctets reply);
   void ResolveNext(const std::shared_ptr<Waiting>& waiting,
                    const std::vector<UpstreamQuestion>& needed);
+  void OnResolved(const std::shared_ptr<Waiting>& waiting);
   void AnswerResolved(const std::shared_ptr<Waiting>& waiting);
   void Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets);
-  size_t RefuseAtBound(const Query& query, MutableOctets reply);
+  // Handle returns: the answer is there, or waits from now on.
+  std::optional<size_t> Leave(const std::shared_ptr<Waiting>& waiting);
+  void EndWaiting(Waiting& waiting);
+  size_t Refuse(const Query& query, const ReplyPath& path, absl::Time asked, MutableOctets reply);
+
+  // What every reply passes before it leaves: counts it, and shows it to the rate limit and to the
+  // observers. It is the first `octets` of `reply`; returns how many of them are to be sent.
+  size_t Release(const AnsweredQuery& answered, MutableOctets reply, size_t octets);
+  size_t Inspect(AnsweredQuery answered, MutableOctets reply, size_t octets);
+  // The same of what the rate limit makes of it.
+  size_t LimitRate(const AnsweredQuery& answered, MutableOctets reply, size_t octets);
+  void LogLimiting(const IpAddress& client, absl::Time now);
   void CountQuery(const Query& query);
   void CountReply(Octets reply);
 
@@ -101,7 +139,20 @@ class Worker : public ThreadHandler {
   uint64_t batch_began_ns_ = 0;  // Of one whose latency is taken; else 0.
   uint64_t batch_queries_ = 0;
   std::vector<uint8_t> late_reply_;  // Where answers that come later are written.
-  size_t waiting_count_ = 0;
+  // Oldest first. It owns what waits, so that who is given up costs no more memory; those who bring
+  // the parts only know it.
+  std::list<std::shared_ptr<Waiting>> waiting_;
+  ClientCounts clients_waiting_;
+  size_t questions_ = 0;  // Under way at the resolver.
+  bool shedding_ = false;
+
+  WorkerOptions options_;
+  std::unique_ptr<RateLimiter> limiter_;
+  std::vector<std::unique_ptr<QueryObserver>> observers_;
+  bool inspecting_ = false;  // Whether there is either.
+  absl::Time batch_time_;    // When the batch began; known while inspecting_.
+  absl::Time limit_logged_ = absl::InfinitePast();
+  uint64_t limits_unlogged_ = 0;
   WorkerCounters counters_;
 };
 
