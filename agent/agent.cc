@@ -60,15 +60,16 @@ absl::Status Agent::StartParts() {
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_);
   RETURN_IF_ERROR(StartHttp());
   RETURN_IF_ERROR(StartDns());
-  metrics_->SetServers(dns_.get(), http_.get());
+  metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
   return absl::OkStatus();
 }
 
 Agent::~Agent() {
-  if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr);
+  if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr, nullptr);
   http_.reset();
   dns_.reset();
+  taps_.reset();
   local_.reset();
   consensus_.reset();
 }
@@ -85,13 +86,25 @@ absl::Status Agent::StartDns() {
       MakeResolverOptions(loaded_.config, options.threads);
   RETURN_IF_ERROR(
       dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
+  const dns::WorkerOptions worker_options = MakeWorkerOptions(loaded_.config);
   ASSIGN_OR_RETURN(dns_, dns::Server::Start(options, [&](Loop& loop, int) {
-                     return std::make_unique<dns::Worker>(
+                     auto worker = std::make_unique<dns::Worker>(
                          consensus_->published(),
                          std::make_unique<dns::UvResolver>(loop.uv(), resolver_options), clock_,
                          shared, SecureRandomU64());
+                     worker->SetOptions(worker_options);
+                     return worker;
                    }));
+  taps_ = std::make_unique<QueryTaps>(options.threads);
+  ASSIGN_OR_RETURN(QueryTaps::Prepared taps, taps_->Prepare(loaded_.config.dns));
+  taps_->Change(std::move(taps), loaded_.config.dns, [this] { InstallTaps(); });
   return absl::OkStatus();
+}
+
+void Agent::InstallTaps() {
+  dns_->ForEachThread([this](dns::ThreadHandler& handler, int thread) {
+    static_cast<dns::Worker&>(handler).SetObservers(taps_->MakeObservers(thread));
+  });
 }
 
 absl::Status Agent::StartHttp() {
@@ -202,16 +215,23 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   const bool new_tls = http_ != nullptr && !tls.cert_file.empty();
   // Looked at before anything is changed, as what cannot be used leaves everything as it was.
   if (new_tls) RETURN_IF_ERROR(http::MakeTlsContext(tls).status());
+  QueryTaps::Prepared taps;
+  if (taps_ != nullptr) {
+    ASSIGN_OR_RETURN(taps, taps_->Prepare(next.dns));
+  }
   RETURN_IF_ERROR(local_->Reload(next));
 
   SetLogLevel(next.log.level);
   if (dns_ != nullptr) {
     const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
     SetAnswerConfig(shared);
+    const dns::WorkerOptions worker_options = MakeWorkerOptions(next);
     dns_->ForEachThread([&](dns::ThreadHandler& handler, int) {
       static_cast<dns::Worker&>(handler).SetConfig(shared);
+      static_cast<dns::Worker&>(handler).SetOptions(worker_options);
       ResolverOf(handler).Reconfigure(resolver_options);
     });
+    taps_->Change(std::move(taps), next.dns, [this] { InstallTaps(); });
   }
   if (http_ != nullptr) {
     http_->SetConnectionsPerClientMax(next.http.connections_per_client_max);

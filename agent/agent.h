@@ -16,6 +16,7 @@
 #include "agent/config/load.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/metrics.h"
+#include "agent/query_taps.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "cluster/consensus.h"
@@ -68,6 +69,8 @@ class Agent {
   // Any thread: what DNS answers by from now on; null before it is served.
   std::shared_ptr<const dns::AnswerConfig> answer_config();
   void SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config);
+  // Gives every worker the observers it is to have now.
+  void InstallTaps();
 
   LoadedConfig loaded_;
   std::string node_id_;
@@ -77,6 +80,7 @@ class Agent {
   std::unique_ptr<LocalAgent> local_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AgentApi> api_;
+  std::unique_ptr<QueryTaps> taps_;  // Null without DNS.
   std::unique_ptr<dns::Server> dns_;
   std::atomic<bool> left_ = false;
   std::mutex mutex_;

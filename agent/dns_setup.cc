@@ -86,7 +86,16 @@ dns::ServerOptions MakeServerOptions(const Config& config) {
   options.threads = config.dns.threads > 0 ? config.dns.threads : cores;
   options.tcp.connections_max =
       static_cast<size_t>(std::max(1, config.dns.tcp_connections_max / options.threads));
+  // Rounded up, as a client has no say in which threads its connections come to.
+  const int64_t of_client = config.dns.tcp_connections_per_client_max;
+  options.tcp.connections_per_client_max =
+      static_cast<size_t>((of_client + options.threads - 1) / options.threads);
   return options;
+}
+
+dns::WorkerOptions MakeWorkerOptions(const Config& config) {
+  return {.rate_limit = config.dns.rate_limit,
+          .forwards_per_client_max = static_cast<size_t>(config.dns.forwards_per_client_max)};
 }
 
 dns::ResolverOptions MakeResolverOptions(const Config& config, int threads) {

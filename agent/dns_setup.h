@@ -6,6 +6,7 @@
 #include "dns/answer_config.h"
 #include "dns/server.h"
 #include "dns/uv_resolver.h"
+#include "dns/worker.h"
 
 namespace pharos::agent {
 
@@ -15,6 +16,8 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config);
 
 // No address where `ports.dns` is off.
 dns::ServerOptions MakeServerOptions(const Config& config);
+
+dns::WorkerOptions MakeWorkerOptions(const Config& config);
 
 // For each of `threads` DNS threads, which share the process's bound on the cache.
 dns::ResolverOptions MakeResolverOptions(const Config& config, int threads);

@@ -144,6 +144,23 @@ TEST(MakeServerOptions, SharesTheConnectionsAmongTheThreads) {
     EXPECT_EQ(options.threads, row.threads) << row.shows;
     EXPECT_EQ(options.tcp.connections_max, static_cast<size_t>(row.want_each)) << row.shows;
   }
+  const struct {
+    std::string_view shows;
+    int threads, of_client, want_each;
+  } kClientRows[] = {
+      {"those of one client as well", 4, 100, 25},
+      {"rounded up", 4, 5, 2},
+      {"no limit stays none", 4, 0, 0},
+      {"the largest number there is", 2, 2'147'483'647, 1'073'741'824},
+  };
+  for (const auto& row : kClientRows) {
+    Config config;
+    config.dns.threads = row.threads;
+    config.dns.tcp_connections_per_client_max = row.of_client;
+    EXPECT_EQ(MakeServerOptions(config).tcp.connections_per_client_max,
+              static_cast<size_t>(row.want_each))
+        << row.shows;
+  }
   EXPECT_GE(MakeServerOptions(Config()).threads, 1) << "as many as there are cores";
 }
 

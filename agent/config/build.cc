@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "agent/config/build_edns.h"
 #include "agent/config/build_http.h"
+#include "agent/config/build_limits.h"
 #include "agent/config/template_hint.h"
 #include "dns/name.h"
 
@@ -332,6 +333,8 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildServerMode(settings, config, notes);
   BuildNetwork(settings, machine, config, notes);
   BuildDns(settings, machine, config);
+  BuildDnsLimits(settings, config);
+  BuildQueryTaps(settings, config);
   BuildHttp(settings, config);
   BuildEncrypt(settings, config);
   BuildTls(settings, config, notes);

@@ -12,6 +12,8 @@
 #include "base/ip_address.h"
 #include "base/log.h"
 #include "dns/cookie.h"
+#include "dns/observer_options.h"
+#include "dns/rate_limit.h"
 #include "dns/upstream_list.h"
 #include "registry/types.h"
 
@@ -79,6 +81,11 @@ struct DnsConfig {
   bool cookies = true;
   bool require_cookie = false;
   std::vector<dns::CookieSecret> cookie_secrets;  // The first makes cookies, all are accepted.
+  int tcp_connections_per_client_max = 256;  // 0: no limit but the one above.
+  int forwards_per_client_max = 256;         // Of each thread.
+  dns::RateLimitOptions rate_limit;
+  dns::DnstapOptions dnstap;
+  dns::QueryLogOptions query_log;
 };
 
 struct TlsFiles {

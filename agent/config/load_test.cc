@@ -105,7 +105,14 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
       only_passing = true enable_truncate = true disable_compression = true
       enable_additional_node_meta_txt = false udp_answer_limit = 5 a_record_limit = 6
       threads = 7 cache_octets = 8 tcp_connections_max = 9
+      tcp_connections_per_client_max = 10 forwards_per_client_max = 11
+      rate_limit {
+        responses_per_second = 12 errors_per_second = 13 window = 14 slip = 3
+        ipv4_prefix = 28 ipv6_prefix = 48 exempt = ["10.0.0.0/8"] table_size = 100
+      }
     }
+    dnstap { socket = "/s" queries = false responses = false identity = "i" version = "v" }
+    query_log { file = "/q" sample = 1 format = "text" }
     cert_file = "/c" tls { https { cert_file = "/h" key_file = "/k" } }
     encrypt = "h0xQpZKPQ8m96WDugYLUl6FFdx1uJkEiXTU/LlanSwA="
     log_level = "warn" log_json = true log_file = "/l" enable_script_checks = true
@@ -155,6 +162,24 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
   EXPECT_EQ(config.dns.threads, 7);
   EXPECT_EQ(config.dns.cache_octets, 8);
   EXPECT_EQ(config.dns.tcp_connections_max, 9);
+  EXPECT_EQ(config.dns.tcp_connections_per_client_max, 10);
+  EXPECT_EQ(config.dns.forwards_per_client_max, 11);
+  EXPECT_EQ(config.dns.rate_limit, (dns::RateLimitOptions{.responses_per_second = 12,
+                                                          .nxdomains_per_second = 12,
+                                                          .errors_per_second = 13,
+                                                          .window_s = 14,
+                                                          .slip = 3,
+                                                          .ipv4_prefix = 28,
+                                                          .ipv6_prefix = 48,
+                                                          .exempt = {*Cidr::Parse("10.0.0.0/8")},
+                                                          .table_size = 100}));
+  EXPECT_EQ(
+      config.dns.dnstap,
+      (dns::DnstapOptions{
+          .socket = "/s", .queries = false, .responses = false, .identity = "i", .version = "v"}));
+  EXPECT_EQ(
+      config.dns.query_log,
+      (dns::QueryLogOptions{.file = "/q", .sample = 1, .format = dns::QueryLogFormat::kText}));
   EXPECT_EQ(config.tls.cert_file, "/h");
   EXPECT_EQ(config.tls.key_file, "/k");
   EXPECT_EQ(config.log.level, LogLevel::kWarn);
@@ -300,6 +325,15 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
       {"an unfilled template as datacenter", "datacenter = \"${DC}\"",
        "-hcl:2:14: datacenter cannot be \"${DC}\". Please use only [a-z0-9-_] (${DC} looks like a "
        "template placeholder that was not filled in; render the file first, e.g. with envsubst)"},
+      {"a network that is none", "dns_config { rate_limit { exempt = [\"10.0.0.1\"] } }",
+       "-hcl:2:36: dns_config.rate_limit.exempt: \"10.0.0.1\" is no block of addresses; expected "
+       "one such as 10.0.0.0/8"},
+      {"a prefix beyond the address", "dns_config { rate_limit { ipv4_prefix = 33 } }",
+       "-hcl:2:41: dns_config.rate_limit.ipv4_prefix cannot be 33. Must be between 1 and 32"},
+      {"a share of nothing", "query_log { sample = 0 }",
+       "-hcl:2:22: query_log.sample is 0; expected a share above 0 and at most 1"},
+      {"a format that is none", "query_log { format = \"xml\" }",
+       "-hcl:2:22: query_log.format is \"xml\"; expected json or text"},
       {"node_id", "node_id = \"x\"",
        "-hcl:2:11: node_id is \"x\"; expected a UUID such as 11111111-2222-3333-4444-555555555555"},
       {"node_meta", "node_meta { \"consul-x\" = \"y\" }",

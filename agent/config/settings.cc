@@ -14,6 +14,10 @@ void Settings::Read(std::string_view path, bool& target) const {
   if (const Value* value = FindKind(path, Value::Kind::kBool)) target = value->boolean;
 }
 
+void Settings::Read(std::string_view path, double& target) const {
+  if (const Value* value = FindKind(path, Value::Kind::kFloat)) target = value->number;
+}
+
 void Settings::Read(std::string_view path, std::string& target) const {
   if (const Value* value = FindKind(path, Value::Kind::kText)) target = value->text;
 }

@@ -22,6 +22,7 @@ class Settings {
       : tree_(tree), names_(names), problems_(problems) {}
 
   void Read(std::string_view path, bool& target) const;
+  void Read(std::string_view path, double& target) const;
   void Read(std::string_view path, std::string& target) const;
   void Read(std::string_view path, absl::Duration& target) const;  // Negative ones are a problem.
   void Read(std::string_view path, std::vector<std::string>& target) const;

@@ -55,12 +55,31 @@ void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
                    "Own DNS answers that needed the recursors for a host name.",
                    counters.resolved.value());
   families.Counter("pharos_dns_refused_at_bound_total",
-                   "DNS questions answered SERVFAIL because too many were waiting.",
+                   "DNS questions answered SERVFAIL because too many were under way.",
                    counters.refused_at_bound.value());
+  families.Counter("pharos_dns_refused_at_client_bound_total",
+                   "DNS questions answered SERVFAIL because too many of that client were waiting.",
+                   counters.refused_at_client_bound.value());
+  families.Counter("pharos_dns_shed_total",
+                   "DNS questions given up, by where, to make room for newer ones.",
+                   counters.shed.value(), {{"where", "recursors"}});
   families.Histogram("pharos_dns_answer_seconds",
                      "Time from a batch's first query to its last answer, for each query of every "
                      "16th batch.",
                      counters.latency);
+}
+
+// Nothing is counted where nothing is limited, but the families are there.
+void CollectRateLimit(const dns::RateLimiter* limiter, Families& families) {
+  const std::string limited = "pharos_dns_rate_limited_total";
+  families.Counter(limited, "DNS replies over the rate limit, by what became of them.",
+                   limiter == nullptr ? 0 : limiter->counters().dropped.value(),
+                   {{"verdict", "dropped"}});
+  families.Counter(limited, "", limiter == nullptr ? 0 : limiter->counters().slipped.value(),
+                   {{"verdict", "slipped"}});
+  families.Counter("pharos_dns_rate_limit_evictions_total",
+                   "Buckets of the rate limit in use that others took the place of.",
+                   limiter == nullptr ? 0 : limiter->counters().evictions.value());
 }
 
 void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
@@ -69,6 +88,10 @@ void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
                    udp.too_short.value());
   families.Counter("pharos_dns_udp_send_failed_total", "UDP replies that could not be sent.",
                    udp.send_failed.value());
+  families.Counter("pharos_dns_shed_total", "", udp.shed.value(), {{"where", "socket"}});
+  families.Counter("pharos_dns_udp_kernel_dropped_total",
+                   "UDP datagrams that the kernel dropped as a socket's queue was full.",
+                   udp.kernel_dropped.value());
   families.Counter("pharos_dns_udp_batches_total", "Batches of UDP datagrams.",
                    udp.batches.value());
   families.Gauge("pharos_dns_tcp_connections", "Open TCP connections of DNS clients.",
@@ -78,7 +101,12 @@ void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
   const std::string closed = "pharos_dns_tcp_closed_total";
   families.Counter(closed, "TCP connections of DNS clients that were closed, by reason.",
                    tcp.closed_idle.value(), {{"reason", "idle"}});
+  families.Counter(closed, "", tcp.closed_under_pressure.value(), {{"reason", "pressure"}});
   families.Counter(closed, "", tcp.closed_at_cap.value(), {{"reason", "connection cap"}});
+  families.Counter(closed, "", tcp.closed_at_client_cap.value(), {{"reason", "client cap"}});
+  families.Counter("pharos_dns_tcp_refused_total",
+                   "TCP connections of DNS clients closed at once, as that client had too many.",
+                   tcp.refused_at_client_cap.value());
 }
 
 void CollectForwarder(const dns::ForwarderCounters& forwarder, const dns::CacheCounters& cache,
@@ -152,12 +180,31 @@ void CollectDns(dns::Server& dns, Families& families) {
   dns.ForEachThread([&families](dns::ThreadHandler& handler, int) {
     auto& worker = static_cast<dns::Worker&>(handler);
     CollectWorker(worker.counters(), families);
+    CollectRateLimit(worker.rate_limiter(), families);
     const auto& resolver = static_cast<const dns::UvResolver&>(worker.resolver());
     CollectForwarder(resolver.counters(), resolver.cache_counters(), families);
   });
   dns.ForEachListener([&families](const dns::UdpCounters& udp, const dns::TcpCounters& tcp) {
     CollectListeners(udp, tcp, families);
   });
+}
+
+void CollectTaps(const TapCounts& counts, Families& families) {
+  families.Gauge("pharos_dnstap_connected", "1 while a dnstap collector is connected.",
+                 counts.dnstap.connected ? 1 : 0);
+  families.Counter("pharos_dnstap_sent_total", "dnstap frames sent.",
+                   static_cast<double>(counts.dnstap.sent));
+  const std::string dropped = "pharos_dnstap_dropped_total";
+  families.Counter(dropped, "dnstap frames dropped, by reason.",
+                   static_cast<double>(counts.dnstap.dropped_queue_full),
+                   {{"reason", "queue full"}});
+  families.Counter(dropped, "", static_cast<double>(counts.dnstap.dropped_unconnected),
+                   {{"reason", "not connected"}});
+  families.Counter("pharos_query_log_lines_total", "Lines written to the query log.",
+                   static_cast<double>(counts.log_lines));
+  families.Counter("pharos_query_log_dropped_total",
+                   "Lines that the query log's queue or file did not take.",
+                   static_cast<double>(counts.log_dropped));
 }
 
 void CollectHttp(http::Server& http, Families& families) {

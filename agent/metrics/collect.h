@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/families.h"
+#include "agent/query_taps.h"
 #include "cluster/consensus.h"
 #include "dns/server.h"
 #include "http/server.h"
@@ -15,6 +16,7 @@ namespace pharos::agent {
 void CollectDns(dns::Server& dns, Families& families);
 void CollectHttp(http::Server& http, Families& families);
 // From any thread.
+void CollectTaps(const TapCounts& counts, Families& families);
 void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Families& families);
 void CollectProcess(absl::Time started, Families& families);
 // On the thread `checks`.

@@ -13,10 +13,11 @@ Metrics::Metrics(const cluster::Consensus& consensus, LocalAgent& local, const C
       started_(clock.Now()),
       interval_end_(started_) {}
 
-void Metrics::SetServers(dns::Server* dns, http::Server* http) {
+void Metrics::SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps) {
   const std::lock_guard lock(mutex_);
   dns_ = dns;
   http_ = http;
+  taps_ = taps;
 }
 
 Families Metrics::Collect() {
@@ -25,6 +26,7 @@ Families Metrics::Collect() {
   {
     const std::lock_guard lock(mutex_);
     if (dns_ != nullptr) CollectDns(*dns_, families);
+    CollectTaps(taps_ == nullptr ? TapCounts() : taps_->counts(), families);
     if (http_ != nullptr) CollectHttp(*http_, families);
   }
   CollectCatalog(consensus_, now, families);

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/families.h"
+#include "agent/query_taps.h"
 #include "base/clock.h"
 #include "cluster/consensus.h"
 #include "dns/server.h"
@@ -22,8 +23,8 @@ class Metrics {
   // What is borrowed outlives this, or the next Close.
   Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock);
 
-  // From any thread: which servers there are, null for none.
-  void SetServers(dns::Server* dns, http::Server* http);
+  // From any thread: which servers there are and who is told of queries, null for none.
+  void SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps);
 
   // On the thread `checks`.
   std::string Text();
@@ -42,6 +43,7 @@ class Metrics {
   std::mutex mutex_;
   dns::Server* dns_ ABSL_GUARDED_BY(mutex_) = nullptr;
   http::Server* http_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  const QueryTaps* taps_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // The readings at both ends of the last whole interval; of the thread `checks`.
   Families before_, last_;
   absl::Time interval_end_;
