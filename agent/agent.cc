@@ -87,17 +87,18 @@ absl::Status Agent::StartDns() {
   RETURN_IF_ERROR(
       dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
   const dns::WorkerOptions worker_options = MakeWorkerOptions(loaded_.config);
-  ASSIGN_OR_RETURN(dns_, dns::Server::Start(options, [&](Loop& loop, int) {
+  taps_ = std::make_unique<QueryTaps>(options.threads);
+  ASSIGN_OR_RETURN(QueryTaps::Prepared taps, taps_->Prepare(loaded_.config.dns));
+  taps_->Change(std::move(taps), loaded_.config.dns, [] {});  // There are no workers yet.
+  ASSIGN_OR_RETURN(dns_, dns::Server::Start(options, [&](Loop& loop, int thread) {
                      auto worker = std::make_unique<dns::Worker>(
                          consensus_->published(),
                          std::make_unique<dns::UvResolver>(loop.uv(), resolver_options), clock_,
                          shared, SecureRandomU64());
                      worker->SetOptions(worker_options);
+                     worker->SetObservers(taps_->MakeObservers(thread));
                      return worker;
                    }));
-  taps_ = std::make_unique<QueryTaps>(options.threads);
-  ASSIGN_OR_RETURN(QueryTaps::Prepared taps, taps_->Prepare(loaded_.config.dns));
-  taps_->Change(std::move(taps), loaded_.config.dns, [this] { InstallTaps(); });
   return absl::OkStatus();
 }
 

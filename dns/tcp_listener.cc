@@ -321,8 +321,8 @@ void TcpListener::Sweep() {
   for (Connection* connection : by_activity_) {
     const auto silent = absl::Milliseconds(static_cast<int64_t>(now_ms - connection->active_at_ms));
     if (silent < IdleTimeoutAt(limits_, connections_.size() - ended.size())) break;
-    // Who waits for our answer is not idle (RFC 7766 section 6.2.3), and what is being sent gets all
-    // the time there is.
+    // Who waits for our answer is not idle (RFC 7766 section 6.2.3), and what is being sent gets
+    // all the time there is.
     if (connection->in_flight > 0 || (silent < whole && !connection->IsIdle())) continue;
     (silent < whole ? counters_.closed_under_pressure : counters_.closed_idle).Add();
     ended.push_back(connection);

@@ -33,13 +33,13 @@ inline constexpr std::array<RrType, 9> kCountedTypes = {
 struct WorkerCounters {
   Counter queries_udp;
   Counter queries_tcp;
-  Counter dropped;              // Messages that get no reply.
-  Counter forwarded;            // Questions for the recursors.
-  Counter resolved;             // Own answers that led to host names outside.
-  Counter shed;                 // SERVFAIL to who waited longest, as too many were waiting.
-  Counter refused_at_bound;     // SERVFAIL at once, as too many questions were under way.
+  Counter dropped;                  // Messages that get no reply.
+  Counter forwarded;                // Questions for the recursors.
+  Counter resolved;                 // Own answers that led to host names outside.
+  Counter shed;                     // SERVFAIL to who waited longest, as too many were waiting.
+  Counter refused_at_bound;         // SERVFAIL at once, as too many questions were under way.
   Counter refused_at_client_bound;  // SERVFAIL at once, as too many of that client were waiting.
-  Counter replies_by_rcode[6];  // NOERROR to REFUSED; others are not counted here.
+  Counter replies_by_rcode[6];      // NOERROR to REFUSED; others are not counted here.
   Counter queries_by_type[kCountedTypes.size() + 1];  // The last: all other types.
   // Queries with a cookie, by what it was worth (RFC 7873).
   Counter cookies_client_only, cookies_valid, cookies_invalid;

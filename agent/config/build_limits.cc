@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "agent/version.h"
 #include "base/cidr.h"
@@ -67,7 +66,7 @@ void BuildDnstap(const Settings& settings, const std::string& node_name,
   settings.Read("dnstap.queries", dnstap.queries);
   settings.Read("dnstap.responses", dnstap.responses);
   dnstap.identity = node_name;
-  dnstap.version = absl::StrCat("pharos ", kVersion);
+  dnstap.version = absl::StrFormat("pharos %s", kVersion);
   settings.Read("dnstap.identity", dnstap.identity);
   settings.Read("dnstap.version", dnstap.version);
   if (dnstap.socket.size() <= kSocketPathMax) return;

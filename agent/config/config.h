@@ -81,8 +81,8 @@ struct DnsConfig {
   bool cookies = true;
   bool require_cookie = false;
   std::vector<dns::CookieSecret> cookie_secrets;  // The first makes cookies, all are accepted.
-  int tcp_connections_per_client_max = 256;  // 0: no limit but the one above.
-  int forwards_per_client_max = 256;         // Of each thread.
+  int tcp_connections_per_client_max = 256;       // 0: no limit but the one above.
+  int forwards_per_client_max = 256;              // Of each thread.
   dns::RateLimitOptions rate_limit;
   dns::DnstapOptions dnstap;
   dns::QueryLogOptions query_log;

@@ -94,8 +94,8 @@ class Dnstap(unittest.TestCase):
             self.assertIn('identity: "agent-1"', each["text"])
             self.assertIn('version: "pharos ', each["text"])
             self.assertEqual(each["socket_family"], "INET")
-            self.assertEqual(each["query_address"], "127.0.0.1")
-            self.assertEqual(each["response_address"], "127.0.0.1")
+            self.assertEqual(each["query_address"], '"127.0.0.1"')
+            self.assertEqual(each["response_address"], '"127.0.0.1"')
             self.assertEqual(each["response_port"], str(agent.dns_port))
         response, = [each for each in messages
                      if (each["type"], each["socket_protocol"]) == ("CLIENT_RESPONSE", "UDP")]
@@ -140,7 +140,7 @@ class Dnstap(unittest.TestCase):
             def comes_back():
                 # That a collector has gone is seen by the next frame that is written.
                 agent.dig("agent-1.node.consul")
-                return "can be reached again" in agent.log(100)
+                return agent.log(1000).count("can be reached again") == 2
             wire.until("another connection", comes_back)
             self.until_connected(agent)
             agent.dig("web.service.consul", "TXT")

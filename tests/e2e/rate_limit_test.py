@@ -3,6 +3,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import sys
 import unittest
 import urllib.request
@@ -119,6 +120,25 @@ class RateLimit(unittest.TestCase):
         agent = self.start(limits(responses_per_second=1, exempt=["127.0.0.0/8"]))
         replies = flood(agent.dns_port, wire.query("web.service.consul"), 200)
         self.assertEqual(self.split(replies), (200, 0))
+
+    def test_a_client_with_a_cookie_is_where_it_says(self):
+        """RFC 7873 section 4: a server cookie of ours shows that the client gets our replies."""
+        agent = self.start(limits(responses_per_second=1, slip=1))
+        flood(agent.dns_port, wire.query("web.service.consul"), 50)
+        client = b"\1\2\3\4\5\6\7\x08"
+        with wire.udp(agent.dns_port) as asker:
+            def ask(cookie):
+                option = struct.pack("!HH", 10, len(cookie)) + cookie
+                asker.send(wire.query("web.service.consul", edns=wire.opt(options=option)))
+                return asker.recv(65535)
+            # A reply that was cut brings the cookie, so nobody is shut out.
+            cut = ask(client)
+            self.assertTrue(wire.Head(cut).has(wire.TC))
+            cookie = cut[cut.index(client):][:24]
+            for _ in range(50):
+                self.assertFalse(wire.Head(ask(cookie)).has(wire.TC))
+            # One that was made up is worth nothing.
+            self.assertTrue(wire.Head(ask(client + bytes(16))).has(wire.TC))
 
     def test_changes_on_reload(self):
         agent = self.start({"threads": 1})
