@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "registry/catalog.h"
 
 namespace pharos::dns {
@@ -54,6 +55,10 @@ std::vector<uint8_t> MakeQuery(std::string_view name) {
 
 std::unique_ptr<const registry::Snapshot> MakeSnapshot() {
   registry::Catalog catalog("dc1");
+  catalog::v1::Command command;
+  command.mutable_register_()->mutable_node()->set_name("node-1");
+  command.mutable_register_()->mutable_node()->set_address("10.0.0.1");
+  CHECK(catalog.Apply(1, command).ok());
   return catalog.MakeSnapshot();
 }
 
