@@ -156,17 +156,6 @@ TEST(ScriptCheck, IsKilledWhenItIsRemoved) {
   EXPECT_EQ(runner.Counts().running, 0u);
 }
 
-TEST(DockerCheck, IsCriticalWithoutADaemon) {
-  RunnerOptions options;
-  options.docker_socket = testing::TempDir() + "no-docker.sock";
-  TestRunner runner(options);
-  CheckDefinition check = Shell("true");
-  check.docker_container_id = "web";
-  const CheckReport report = runner.RunOnce(check);
-  EXPECT_EQ(report.status, Health::kCritical);
-  EXPECT_THAT(report.output, StartsWith("Docker at " + options.docker_socket + ": "));
-}
-
 TEST(OsServiceCheck, IsCriticalForAServiceThatIsNotThere) {
   TestRunner runner;
   CheckDefinition check;

@@ -1,6 +1,7 @@
 #include "agent/local/local_agent.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <latch>
 #include <optional>
 
@@ -69,6 +70,12 @@ RunnerOptions MakeRunnerOptions(const Config& config) {
     options.key_file = config.tls.key_file;
   }
   options.seed = SecureRandomU64();
+  // As Docker's own programs are told where the daemon is.
+  constexpr std::string_view kUnix = "unix://";
+  const char* const docker_host = std::getenv("DOCKER_HOST");
+  if (docker_host != nullptr && std::string_view(docker_host).starts_with(kUnix)) {
+    options.docker_socket = docker_host + kUnix.size();
+  }
   return options;
 }
 
