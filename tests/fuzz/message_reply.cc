@@ -237,7 +237,7 @@ class Reply {
   }
 
   // Every record is what the model has under its owner, or what somebody outside said.
-  void CheckContent(const std::vector<ReadRecord>& section) const {
+  void CheckContent(const std::vector<ReadRecord>& section) {
     for (const ReadRecord& record : section) {
       if (Is(record, RrType::kSoa)) {
         CheckSoaOwner(record);
@@ -254,36 +254,46 @@ class Reply {
                      name_.end() - static_cast<ptrdiff_t>(soa.owner.size())));
   }
 
-  bool ModelHas(const ReadRecord& record) const {
+  bool ModelHas(const ReadRecord& record) {
     // A CNAME depends on the type asked: it is shown where there is nothing better.
     std::vector<uint16_t> types = {record.type};
     if (Is(record, RrType::kCname)) {
       types = {type_, static_cast<uint16_t>(RrType::kA), static_cast<uint16_t>(RrType::kAaaa)};
     }
     return std::ranges::any_of(types, [&](uint16_t type) {
-      const Expected expected = Ask(record.owner, type, config_);
+      const Expected& expected = Model(record.owner, type);
       return !expected.modelled || expected.records.contains(record.rdata) ||
              expected.cnames.contains(record.rdata);
     });
   }
 
-  bool WasSaid(const ReadRecord& record) const {
-    return std::ranges::any_of(external_, [&](const dns::ExternalAnswer& said) {
-      return std::ranges::any_of(said.answer.answer, [&](const dns::Record& each) {
-        return ToLabels(AsText(each.owner.wire())) == record.owner &&
-               TypedRdata(static_cast<uint16_t>(each.type), AsText(each.rdata)) == record.rdata;
-      });
-    });
+  // Asks the model once for each name and type.
+  const Expected& Model(const Labels& name, uint16_t type) {
+    const auto [at, is_new] = model_.try_emplace({name, type});
+    if (is_new) at->second = Ask(name, type, config_);
+    return at->second;
+  }
+
+  bool WasSaid(const ReadRecord& record) {
+    if (said_.empty()) {
+      for (const dns::ExternalAnswer& external : external_) {
+        for (const dns::Record& each : external.answer.answer) {
+          said_.emplace(ToLabels(AsText(each.owner.wire())),
+                        TypedRdata(static_cast<uint16_t>(each.type), AsText(each.rdata)));
+        }
+      }
+    }
+    return said_.contains({record.owner, record.rdata});
   }
 
   // Answers say all there is, as far as limits let them, and say so when they do not.
-  void CheckWhole() const {
+  void CheckWhole() {
     if (!Has(dns::kFlagAa)) {
       CHECK(answer_.empty());
       return;
     }
     if (answer_.empty()) CheckNegative();
-    const Expected expected = Ask(name_, type_, config_);
+    const Expected& expected = Model(name_, type_);
     if (!expected.modelled || type_ == static_cast<uint16_t>(RrType::kSoa)) return;
     CHECK(expected.exists == (Rcode() == LDNS_RCODE_NOERROR));
     const size_t shown =
@@ -358,6 +368,8 @@ class Reply {
   const std::vector<dns::ExternalAnswer>& external_;
   std::unique_ptr<ldns_pkt, FreePacket> packet_;
   std::vector<ReadRecord> answer_, authority_, additional_;
+  std::map<std::pair<Labels, uint16_t>, Expected> model_;
+  std::set<std::pair<Labels, std::string>> said_;  // What somebody outside said.
   Labels name_, end_;
   size_t qname_octets_ = 0;
   uint16_t type_ = 0;
