@@ -63,6 +63,9 @@ bool ReadRecord(Octets message, size_t& offset, bool additional, Query& query) {
 bool ReadQuestion(Octets message, size_t& offset, Query& query) {
   const std::optional<size_t> after_name = ReadName(message, offset, query.qname);
   if (!after_name || message.size() - *after_name < 4) return false;
+  // No name stands before it that it could point at: a pointer would go into the header, which is
+  // another one in the reply, and so would be the name there.
+  if (*after_name - offset != query.qname.size()) return false;
   query.qtype = static_cast<RrType>(LoadU16(&message[*after_name]));
   query.qclass = static_cast<RrClass>(LoadU16(&message[*after_name + 2]));
   query.question = message.subspan(offset, *after_name + 4 - offset);

@@ -64,6 +64,7 @@ class Messages(catalog.CatalogTest):
             "a pointer to itself (4.1.4)": header(7) + b"\xc0\x0c\0\1\0\1",
             "a pointer forwards (4.1.4)": header(7) + b"\xc0\x20\0\1\0\1" + bytes(32),
             "a pointer past the end (4.1.4)": header(7) + b"\xff\xff\0\1\0\1",
+            "a pointer into the header (4.1.4)": header(7) + b"\x06consul\xc0\x07\0\1\0\1",
             "two answers": header(7, answers=2) + QUESTION,
             "half an OPT": header(7, additional=1) + QUESTION + opt()[:5],
             "an option past the end of its OPT":
@@ -116,10 +117,8 @@ class Messages(catalog.CatalogTest):
                 tcp.send(query(qname, qtype))
                 check_pointers(tcp.receive())
 
-    def test_4_1_4_pointers_in_a_question_are_followed(self):
-        # The root label of the first name, then a pointer back to a name inside the header's counts
-        # cannot be; but a question whose name ends in a pointer to its own first labels can loop and
-        # is refused, and a name in the additional section may point to the question.
+    def test_4_1_4_pointers_to_the_question_are_followed(self):
+        # In the question itself there can be none: nothing stands before it.
         tsig = b"\xc0\x0c" + struct.pack("!HHIH", 250, 255, 0, 0)
         reply = ask(self.port, header(1, additional=1) + QUESTION + tsig)
         self.assertEqual((Head(reply).rcode, Head(reply).answers), (wire.NOERROR, 1))

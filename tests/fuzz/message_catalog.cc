@@ -78,6 +78,33 @@ commands { register {
 commands { register {
   node { name: "::ffff:10.0.0.7" address: "::ffff:10.0.0.7" }
   services { name: "mapped" port: 0 } } }
+commands { register {
+  node { name: "mesh" address: "10.5.0.1" }
+  services { name: "web-proxy" port: 21000 kind: "connect-proxy" proxy_destination: "web" }
+  services { id: "p2" name: "web-proxy" port: 21001 address: "fd00::21"
+             kind: "connect-proxy" proxy_destination: "Web" }
+  services { name: "native" port: 21002 connect_native: true }
+  services { name: "gateway" port: 8443 kind: "ingress-gateway" } } }
+)";
+
+// What has names of its own beside nodes and services. The model leaves these out: what answers to
+// them are like in general still holds.
+constexpr char kOthers[] = R"(
+commands { set_ingress_gateway {
+  name: "gateway" listeners { port: 8443 services { name: "web" } } } }
+commands { set_prepared_query { create: true query {
+  id: "8f246b77-f3e1-ff88-5b48-8ec93abf3e05" name: "q"
+  service { service: "web" tags: "v1" near: "_agent" } dns_ttl: "9s" } } }
+commands { set_prepared_query { create: true query {
+  id: "8f246b77-f3e1-ff88-5b48-8ec93abf3e06" name: "hosts.q"
+  service { service: "mix" only_passing: true } } } }
+commands { set_prepared_query { create: true query {
+  id: "8f246b77-f3e1-ff88-5b48-8ec93abf3e07" name: "lo"
+  template { type: "name_prefix_match" regexp: "^lo(.*)$" }
+  service { service: "${name.full}" near: "_ip" } } } }
+commands { set_prepared_query { create: true query {
+  id: "8f246b77-f3e1-ff88-5b48-8ec93abf3e08" name: "meshed"
+  service { service: "web" connect: true } } } }
 )";
 
 void AddRegistrations(const std::string& text, std::vector<catalog::v1::Register>& all) {
@@ -158,6 +185,11 @@ const registry::Snapshot& TestSnapshot() {
       catalog::v1::Command command;
       command.set_time_unix_ms(1'700'000'000'000);
       *command.mutable_register_() = change;
+      CHECK(catalog->Apply(++index, command).ok());
+    }
+    catalog::v1::Batch others;
+    CHECK(google::protobuf::TextFormat::ParseFromString(kOthers, &others));
+    for (const catalog::v1::Command& command : others.commands()) {
       CHECK(catalog->Apply(++index, command).ok());
     }
     return catalog->MakeSnapshot().release();

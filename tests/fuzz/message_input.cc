@@ -105,6 +105,14 @@ constexpr std::string_view kWords[] = {
     "consul.",
     "shared",
     "10.0.0.1",
+    "q",
+    "hosts",
+    "meshed",
+    "native",
+    "gateway",
+    "proxy",
+    "mesh",
+    "_q",
     "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"};
 constexpr uint8_t kLiteral = 0xc0;  // From here on: a label of so many octets of the input.
 
@@ -140,6 +148,12 @@ dns::AnswerConfig ReadConfig(uint8_t flags, uint8_t limits, uint8_t more) {
   config.only_passing = (flags & 0x08) != 0;
   config.recursion_available = (flags & 0x10) != 0;
   config.node_meta_txt = (flags & 0x20) == 0;
+  if ((flags & 0x40) != 0) {
+    config.locality = dns::LocalityPreference::kPrefer;
+    config.region = "r1";
+  }
+  if ((flags & 0x80) != 0) config.panic_percent = 60;
+  config.node_name = "alpha";
   config.udp_answer_limit = kUdpAnswerLimits[limits & 0x07];
   config.a_record_limit = kARecordLimits[(limits >> 3) & 0x03];
   config.node_ttl_s = more & 0x01;

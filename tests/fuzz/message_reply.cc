@@ -134,7 +134,8 @@ class Reply {
         octets_(reply),
         transport_(transport),
         config_(config),
-        external_(external) {}
+        external_(external),
+        parsed_(dns::ParseQuery(request, query_)) {}
 
   void Check() {
     CheckHeader();
@@ -146,9 +147,10 @@ class Reply {
     answer_ = Read(ldns_pkt_answer(packet));
     authority_ = Read(ldns_pkt_authority(packet));
     additional_ = Read(ldns_pkt_additional(packet));
-    if (ldns_rr_list_rr_count(ldns_pkt_question(packet)) == 0) return CheckBare();
-    CheckQuestion();
+    const bool has_question = ldns_rr_list_rr_count(ldns_pkt_question(packet)) > 0;
+    if (has_question) CheckQuestion();
     CheckEdns();
+    if (!has_question || parsed_ != dns::ParseResult::kQuery) return CheckBare();
     for (const auto* section : {&answer_, &authority_, &additional_}) CheckSets(*section);
     CheckChain();
     for (const auto* section : {&answer_, &authority_, &additional_}) CheckContent(*section);
@@ -170,10 +172,12 @@ class Reply {
     CHECK((Flags() & 0x0040) == 0 && !Has(dns::kFlagAd));  // Z, and AD: nothing is signed.
   }
 
-  // What could not be read is answered without a question, and with nothing else.
+  // What is no query, or asks for no more than a cookie (RFC 7873 section 5.4), gets no records.
   void CheckBare() const {
+    CHECK(parsed_ != dns::ParseResult::kQuery && parsed_ != dns::ParseResult::kDrop);
     CHECK(answer_.empty() && authority_.empty() && additional_.empty());
-    CHECK(Rcode() == LDNS_RCODE_FORMERR || Rcode() == LDNS_RCODE_NOTIMPL);
+    const bool only_cookie = parsed_ == dns::ParseResult::kCookieOnly;
+    CHECK(only_cookie || Rcode() == LDNS_RCODE_FORMERR || Rcode() == LDNS_RCODE_NOTIMPL);
   }
 
   void CheckQuestion() {
@@ -193,20 +197,15 @@ class Reply {
   // hostile, and what ldns makes of it says nothing.
   size_t SizeMax() const {
     if (transport_ == Transport::kTcp) return dns::kMessageOctetsMax;
-    dns::Query query;
-    if (dns::ParseQuery(request_, query) != dns::ParseResult::kQuery || !query.edns) {
-      return dns::kPlainUdpOctetsMax;
-    }
-    return std::clamp<size_t>(query.edns->udp_octets, dns::kPlainUdpOctetsMax, 65467);
+    if (parsed_ != dns::ParseResult::kQuery || !query_.edns) return dns::kPlainUdpOctetsMax;
+    return std::clamp<size_t>(query_.edns->udp_octets, dns::kPlainUdpOctetsMax, 65467);
   }
 
   void CheckEdns() const {
-    dns::Query query;
-    CHECK(dns::ParseQuery(request_, query) == dns::ParseResult::kQuery);
-    CHECK(ldns_pkt_edns(packet_.get()) == query.edns.has_value());
-    if (!query.edns) return;
+    CHECK(ldns_pkt_edns(packet_.get()) == query_.edns.has_value());
+    if (!query_.edns) return;
     CHECK(ldns_pkt_edns_version(packet_.get()) == 0);
-    CHECK(ldns_pkt_edns_do(packet_.get()) == query.edns->dnssec_ok);
+    CHECK(ldns_pkt_edns_do(packet_.get()) == query_.edns->dnssec_ok);
   }
 
   // No record twice, one TTL a set (RFC 2181 section 5), and no CNAME beside anything (10.1).
@@ -366,6 +365,8 @@ class Reply {
   Transport transport_;
   const dns::AnswerConfig& config_;
   const std::vector<dns::ExternalAnswer>& external_;
+  dns::Query query_;
+  const dns::ParseResult parsed_;
   std::unique_ptr<ldns_pkt, FreePacket> packet_;
   std::vector<ReadRecord> answer_, authority_, additional_;
   std::map<std::pair<Labels, uint16_t>, Expected> model_;
