@@ -140,7 +140,7 @@ TEST(ReadServices, SaysWhatIsWrong) {
 
 TEST(ReadServices, WarnsOfNamesThatDnsCannotAskForAndOfUnusedParts) {
   const Definitions read = ReadDefinitions(
-      "services = [{ name = \"a_b\" tags = [\"ok\", \"v 1\"] connect { native = true } }]");
+      "services = [{ name = \"a_b\" tags = [\"ok\", \"v 1\"] partition = \"p\" }]");
   EXPECT_EQ(read.problems, "");
   EXPECT_EQ(read.notes.warnings,
             (std::vector<std::string>{
@@ -148,7 +148,7 @@ TEST(ReadServices, WarnsOfNamesThatDnsCannotAskForAndOfUnusedParts) {
                 "characters. Valid characters include all alpha-numerics and dashes.",
                 "f:1:13: Service tag \"v 1\" will not be discoverable via DNS due to invalid "
                 "characters. Valid characters include all alpha-numerics and dashes."}));
-  EXPECT_EQ(read.notes.no_effect_keys, std::vector<std::string>{"service.connect"});
+  EXPECT_EQ(read.notes.no_effect_keys, std::vector<std::string>{"service.partition"});
 }
 
 TEST(CheckMetadata, KeepsConsulsLimits) {
