@@ -139,8 +139,8 @@ TEST(ReadServices, SaysWhatIsWrong) {
 }
 
 TEST(ReadServices, WarnsOfNamesThatDnsCannotAskForAndOfUnusedParts) {
-  const Definitions read = ReadDefinitions(
-      "services = [{ name = \"a_b\" tags = [\"ok\", \"v 1\"] partition = \"p\" }]");
+  const Definitions read =
+      ReadDefinitions("services = [{ name = \"a_b\" tags = [\"ok\", \"v 1\"] partition = \"p\" }]");
   EXPECT_EQ(read.problems, "");
   EXPECT_EQ(read.notes.warnings,
             (std::vector<std::string>{
