@@ -170,13 +170,17 @@ TEST(Server, ShedsWhatHasWaitedTooLongUnderOverload) {
       absl::SleepFor(away);
     });
   };
-  uint64_t shed = 0;
+  uint64_t shed = 0, kernel_dropped = 0;
   // The kernel begins to stamp in its own time, so that once may not be enough.
   for (int i = 0; i < 50 && shed == 0; ++i) {
     flood(Backlog::kPatience + absl::Milliseconds(1));
-    test.server->ForEachListener(
-        [&](const UdpCounters& u, const TcpCounters&) { shed = u.shed.value(); });
+    test.server->ForEachListener([&](const UdpCounters& u, const TcpCounters&) {
+      shed = u.shed.value();
+      kernel_dropped = u.kernel_dropped.value();
+    });
   }
+  // Where net.core.rmem_max is small, a queue never holds a turn's worth of datagrams.
+  if (shed == 0 && kernel_dropped > 0) GTEST_SKIP() << "the socket's queue is too short";
   EXPECT_GT(shed, 0u);
   udp.Send("asked in good time");
   std::string reply;
