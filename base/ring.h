@@ -12,17 +12,19 @@ namespace pharos {
 
 // One thread calls Push, one other (or the same) Pop.
 template <typename T>
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): that is what keeps the threads apart.
 class Ring {
  public:
   // Room for `size_min` elements or, rounded up to a power of two, some more.
   explicit Ring(size_t size_min) : slots_(std::bit_ceil(size_min)) {}
 
   // False, and nothing happens, when the ring is full.
-  bool Push(T&& value) {
+  template <typename U>
+  bool Push(U&& value) {
     const size_t end = end_.load(std::memory_order_relaxed);
     // Acquire: a slot that was taken out of has been read before it is written anew.
     if (end - begin_.load(std::memory_order_acquire) == slots_.size()) return false;
-    slots_[end & (slots_.size() - 1)] = std::move(value);
+    slots_[end & (slots_.size() - 1)] = std::forward<U>(value);
     // Release: whoever sees the new end sees the element.
     end_.store(end + 1, std::memory_order_release);
     return true;

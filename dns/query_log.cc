@@ -54,10 +54,8 @@ class QueryLog::Observer : public QueryObserver {
         .latency = std::max(answered.answered - answered.asked, absl::ZeroDuration()),
         .source = answered.source};
     if (!answered.query.question.empty()) entry.qname = answered.query.qname;
-    if (answered.reply.size() >= kHeaderOctets) {
-      entry.rcode = static_cast<Rcode>(LoadU16(&answered.reply[2]) & 0x0f);
-    }
-    if (source_.ring.Push(std::move(entry))) return;
+    entry.rcode = ReadRcode(answered.reply);
+    if (source_.ring.Push(entry)) return;
     source_.dropped.store(source_.dropped.load(std::memory_order_relaxed) + 1,
                           std::memory_order_relaxed);
   }

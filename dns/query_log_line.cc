@@ -48,6 +48,31 @@ std::string JsonLine(const QueryLogEntry& entry) {
 
 }  // namespace
 
+std::optional<Rcode> ReadRcode(Octets reply) {
+  if (reply.size() < kHeaderOctets) return std::nullopt;
+  const uint16_t lower = LoadU16(&reply[2]) & 0x0f;
+  Name owner;
+  size_t offset = kHeaderOctets;
+  for (int left = LoadU16(&reply[4]); left > 0; --left) {
+    const std::optional<size_t> after = ReadName(reply, offset, owner);
+    if (!after) return static_cast<Rcode>(lower);
+    offset = *after + 4;
+  }
+  for (int left = LoadU16(&reply[6]) + LoadU16(&reply[8]) + LoadU16(&reply[10]); left > 0; --left) {
+    const std::optional<size_t> after = ReadName(reply, offset, owner);
+    if (!after) break;
+    ByteReader reader(reply, *after);
+    const auto type = static_cast<RrType>(reader.U16());
+    reader.U16();  // The class.
+    const uint32_t ttl = reader.U32();
+    if (reader.ok() && type == RrType::kOpt) return static_cast<Rcode>((ttl >> 24) << 4 | lower);
+    reader.Take(reader.U16());
+    if (!reader.ok()) break;
+    offset = reader.offset();
+  }
+  return static_cast<Rcode>(lower);
+}
+
 std::string TypeName(RrType type) {
   static constexpr std::pair<int, const char*> kNames[] = {
       {1, "A"},     {2, "NS"},     {5, "CNAME"},  {6, "SOA"},    {12, "PTR"},  {15, "MX"},
@@ -63,6 +88,8 @@ std::string RcodeName(Rcode rcode) {
   static constexpr std::array<const char*, 6> kNames = {"NOERROR",  "FORMERR", "SERVFAIL",
                                                         "NXDOMAIN", "NOTIMP",  "REFUSED"};
   const auto number = static_cast<uint16_t>(rcode);
+  if (number == 16) return "BADVERS";
+  if (number == 23) return "BADCOOKIE";
   return number < kNames.size() ? kNames[number] : absl::StrFormat("RCODE%d", number);
 }
 

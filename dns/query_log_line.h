@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "base/ip_address.h"
+#include "base/octets.h"
 #include "dns/name.h"
 #include "dns/observer_options.h"
 #include "dns/query_observer.h"
@@ -27,6 +28,10 @@ struct QueryLogEntry {
   absl::Duration latency;
   AnswerSource source = AnswerSource::kZone;
 };
+
+// The RCODE of a reply, with the upper bits that its OPT record holds (RFC 6891 section 6.1.3);
+// none of what is too short for a header.
+std::optional<Rcode> ReadRcode(Octets reply);
 
 // "SRV", or "TYPE99" (RFC 3597 section 5).
 std::string TypeName(RrType type);

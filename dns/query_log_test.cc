@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -79,7 +81,29 @@ TEST(TypeName, NamesWhatIsCommonAndNumbersTheRest) {
   EXPECT_EQ(TypeName(static_cast<RrType>(65)), "HTTPS");
   EXPECT_EQ(TypeName(static_cast<RrType>(4321)), "TYPE4321");
   EXPECT_EQ(RcodeName(Rcode::kNxDomain), "NXDOMAIN");
+  EXPECT_EQ(RcodeName(Rcode::kBadVers), "BADVERS");
   EXPECT_EQ(RcodeName(static_cast<Rcode>(9)), "RCODE9");
+}
+
+TEST(ReadRcode, HasTheUpperBitsThatOptHolds) {
+  const struct {
+    std::string_view shows;
+    std::vector<uint8_t> reply;
+    std::optional<Rcode> want;
+  } kRows[] = {
+      {"nothing was sent", {}, std::nullopt},
+      {"a header alone", {0, 1, 0x80, 3, 0, 0, 0, 0, 0, 0, 0, 0}, Rcode::kNxDomain},
+      {"OPT behind question and record",
+       {0, 1, 0x80, 0, 0,    1, 0, 1, 0, 0, 0, 1,     // One question, answer, additional.
+        0, 0, 1,    0, 1,                             // . A IN
+        0, 0, 1,    0, 1,    0, 0, 0, 0, 0, 2, 7, 7,  // . A IN 0, two octets
+        0, 0, 41,   4, 0xd0, 1, 0, 0, 0, 0, 0},       // OPT, extended RCODE 1
+       Rcode::kBadVers},
+      {"records that end too soon",
+       {0, 1, 0x80, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 9, 7},
+       Rcode::kRefused},
+  };
+  for (const auto& row : kRows) EXPECT_EQ(ReadRcode(row.reply), row.want) << row.shows;
 }
 
 class QueryLogTest : public testing::Test {

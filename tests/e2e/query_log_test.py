@@ -103,6 +103,11 @@ class QueryLog(unittest.TestCase):
         self.assertRegex(line, r"^\S+Z 127\.0\.0\.1:\d+ udp a\\010b\.service\.consul\. A NXDOMAIN "
                                r"\d+ \d+us (1ms|10ms|100ms|1s|over) zone$")
 
+    def test_has_the_whole_rcode(self):
+        agent = self.start()
+        agent.dig("web.service.consul", "A", "+edns=1", "+noednsneg")
+        self.assertEqual(json.loads(self.lines(1)[0])["rcode"], "BADVERS")
+
     def test_writes_only_a_sample(self):
         agent = self.start({"sample": 0.1})
         with wire.udp(agent.dns_port) as asker:
