@@ -1,5 +1,7 @@
 #include "cluster/consensus.h"
 
+#include <uv.h>
+
 #include <latch>
 #include <utility>
 
@@ -39,7 +41,7 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
       // Whoever finds the queue empty wakes the thread; those who come before it runs join in.
       ++counters_.proposals;
       const bool wake = queue_.empty();
-      queue_.push_back({std::move(command), std::move(done)});
+      queue_.push_back({std::move(command), std::move(done), uv_hrtime()});
       if (wake) loop_->Post([this] { Commit(); });
       return;
     }
@@ -94,7 +96,22 @@ void Consensus::Commit() {
   if (changed) {
     for (const auto& [subscription, observer] : observers_) observer(changes);
   }
-  for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(outcomes[i]));
+  const uint64_t now_ns = uv_hrtime();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (outcomes[i].ok()) CountCommit(batch[i], now_ns);
+    batch[i].done(std::move(outcomes[i]));
+  }
+}
+
+void Consensus::CountCommit(const Proposal& proposal, uint64_t now_ns) {
+  const uint64_t took_ns = now_ns - proposal.proposed_ns;
+  counters_.commit.Add(took_ns);
+  // A batch is made by an agent about its own registrations; what it begins with says which way.
+  const catalog::v1::Command& command = proposal.command.batch().commands_size() > 0
+                                            ? proposal.command.batch().commands(0)
+                                            : proposal.command;
+  if (command.has_register_()) counters_.registration.Add(took_ns);
+  if (command.has_deregister()) counters_.deregistration.Add(took_ns);
 }
 
 }  // namespace pharos::cluster

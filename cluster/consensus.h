@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/loop.h"
 #include "cluster/state_machine.h"
 #include "proto/catalog.pb.h"
@@ -23,6 +24,8 @@ namespace pharos::cluster {
 // Counted since the start; any thread may read them.
 struct ConsensusCounters {
   std::atomic<uint64_t> proposals{0}, refused{0}, publications{0};
+  // From a proposal until it is visible: of all, and of those that register or deregister.
+  DurationHistogram commit, registration, deregistration;
 };
 
 class Consensus {
@@ -59,11 +62,13 @@ class Consensus {
   struct Proposal {
     catalog::v1::Command command;
     Done done;
+    uint64_t proposed_ns;
   };
 
   // Applies all that is queued, publishes once, then answers: a change is visible never later than
   // it is acknowledged.
   void Commit();
+  void CountCommit(const Proposal& proposal, uint64_t now_ns);
 
   const Clock& clock_;
   std::unique_ptr<StateMachine> state_machine_;

@@ -187,6 +187,7 @@ void Worker::ShedOldest() {
 std::optional<size_t> Worker::Forward(const Query& query, const ReplyPath& path,
                                       MutableOctets reply) {
   counters_.forwarded.Add();
+  if (query.qtype == RrType::kPtr) counters_.reverse_forwarded.Add();
   // Not make_shared, whose memory is kept as long as anybody knows of it.
   const std::shared_ptr<Waiting> waiting(new Waiting{
       .request = {query.question.begin(), query.question.end()},

@@ -35,6 +35,7 @@ struct WorkerCounters {
   Counter queries_tcp;
   Counter dropped;                  // Messages that get no reply.
   Counter forwarded;                // Questions for the recursors.
+  Counter reverse_forwarded;        // Of them, those for PTR records.
   Counter resolved;                 // Own answers that led to host names outside.
   Counter shed;                     // SERVFAIL to who waited longest, as too many were waiting.
   Counter refused_at_bound;         // SERVFAIL at once, as too many questions were under way.
