@@ -49,6 +49,12 @@ class ConnectionExchange : public Exchange {
   bool gone() const override { return connection_ == nullptr; }
   void OnGone(std::function<void()> callback) override { on_gone_ = std::move(callback); }
 
+  void ForgetTheRest() override {
+    TextPairs().swap(request_.headers);
+    std::string().swap(request_.body);
+    request_.query.shrink_to_fit();
+  }
+
   bool wants_to_know() const { return on_gone_ != nullptr; }
   // The connection is done with this.
   void Detach() {
@@ -210,6 +216,7 @@ void Connection::Dispatch() {
   dispatched_ns_ = uv_hrtime();
   Request request = parser_.TakeRequest();
   request.peer = peer_;
+  gzip_ = AcceptsGzip(request.Header("accept-encoding").value_or(""));
   exchange_ = std::make_shared<ConnectionExchange>(*this, thread_.loop(), std::move(request));
   if (tls_ != nullptr) {
     if (std::string problem = tls_->ClientProblem(); !problem.empty()) {
@@ -227,7 +234,7 @@ Delivery Connection::MakeDelivery(const Request& request, bool stream) const {
   return {.http_1_0 = parser_.is_http_1_0(),
           .keep_alive = !close_after_,
           .head_only = request.method == Method::kHead,
-          .gzip = AcceptsGzip(request.Header("accept-encoding").value_or("")),
+          .gzip = gzip_,
           .stream = stream};
 }
 
@@ -378,7 +385,7 @@ void Connection::CloseIfOverdue(uint64_t now_ms) {
     return;
   }
   if (tls_ != nullptr && !tls_->handshake_done()) {
-    if (waited_ms > ToMs(options.head_timeout)) {
+    if (waited_ms > ToMs(options.handshake_timeout)) {
       ++thread_.counters().timed_out;
       Close();
     }

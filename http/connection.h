@@ -100,6 +100,7 @@ class Connection {
   bool streaming_ = false;    // Between BeginStream and EndStream.
   bool chunked_ = false;      // Its pieces go out as chunks.
   bool close_after_ = false;  // The present response is the last one.
+  bool gzip_ = false;         // Who asked the present request takes gzip.
 };
 
 }  // namespace pharos::http

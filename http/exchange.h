@@ -34,6 +34,9 @@ class Exchange {
 
   // Whether nobody is there any more to answer.
   virtual bool gone() const = 0;
+  // For who keeps a request for long and knows what it asks: all but its path and its query may be
+  // forgotten, so that many can be held.
+  virtual void ForgetTheRest() {}
   // Called at most once, when the client leaves before it is answered: at once, also while the
   // request is held.
   virtual void OnGone(std::function<void()> callback) = 0;

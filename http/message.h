@@ -21,8 +21,8 @@ using TextPairs = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   Method method = Method::kGet;
-  std::string method_name;  // As sent; for messages.
-  std::string path;         // The target up to `?`, as sent: not percent-decoded.
+  std::string_view method_name;  // As sent; for messages. Of static storage.
+  std::string path;              // The target up to `?`, as sent: not percent-decoded.
   // What follows `?`, split at `&` and the first `=`, decoded once (`+` is a blank).
   TextPairs query;
   TextPairs headers;  // Names in lower case, values without blanks around them.

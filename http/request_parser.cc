@@ -84,15 +84,16 @@ const llhttp_settings_t& RequestParser::Settings() {
     llhttp_settings_init(&settings);
     settings.on_message_begin = [](llhttp_t* parser) {
       Self(parser).state_ = State::kHead;
+      Self(parser).under_way_ = std::make_unique<UnderWay>();
       return 0;
     };
     settings.on_url = [](llhttp_t* parser, const char* at, size_t length) {
-      Self(parser).target_.append(at, length);
+      Self(parser).under_way_->target.append(at, length);
       return 0;
     };
     settings.on_header_field = [](llhttp_t* parser, const char* at, size_t length) {
       RequestParser& self = Self(parser);
-      TextPairs& headers = self.request_.headers;
+      TextPairs& headers = self.request().headers;
       if (std::exchange(self.in_value_, false) || headers.empty()) headers.emplace_back();
       headers.back().first.append(at, length);
       return 0;
@@ -100,7 +101,7 @@ const llhttp_settings_t& RequestParser::Settings() {
     settings.on_header_value = [](llhttp_t* parser, const char* at, size_t length) {
       RequestParser& self = Self(parser);
       self.in_value_ = true;
-      self.request_.headers.back().second.append(at, length);
+      self.request().headers.back().second.append(at, length);
       return 0;
     };
     settings.on_headers_complete = &RequestParser::OnHeadersComplete;
@@ -156,17 +157,18 @@ int RequestParser::OnHeadersComplete(llhttp_t* parser) {
 
 bool RequestParser::FinishHead() {
   state_ = State::kBody;
+  Request& request = this->request();
   if (parser_.method == HTTP_CONNECT) {
     Refuse(400, "Bad request: this is no proxy");
     return false;
   }
-  request_.method = MethodOf(parser_.method);
-  request_.method_name = llhttp_method_name(static_cast<llhttp_method_t>(parser_.method));
-  if (!ReadTarget(target_, request_)) {
+  request.method = MethodOf(parser_.method);
+  request.method_name = llhttp_method_name(static_cast<llhttp_method_t>(parser_.method));
+  if (!ReadTarget(under_way_->target, request)) {
     Refuse(400, "Bad request: expected two hexadecimal digits behind each percent sign");
     return false;
   }
-  for (auto& [name, value] : request_.headers) {
+  for (auto& [name, value] : request.headers) {
     // Servers that disagree on what such a name is can be played against each other.
     if (name.empty() || name.find_first_of(" \t") != std::string::npos) {
       Refuse(400, "Bad request: a blank in, or before the colon behind, a header's name");
@@ -181,7 +183,7 @@ bool RequestParser::FinishHead() {
     TrimBlanks(value);
   }
   const bool is_1_1 = parser_.http_major > 1 || (parser_.http_major == 1 && parser_.http_minor > 0);
-  if (is_1_1 && !request_.Header("host")) {
+  if (is_1_1 && !request.Header("host")) {
     Refuse(400, "Bad request: missing required Host header");
     return false;
   }
@@ -190,7 +192,7 @@ bool RequestParser::FinishHead() {
                                 parser_.content_length, limits_.body_octets_max));
     return false;
   }
-  const std::string_view expect = request_.Header("expect").value_or("");
+  const std::string_view expect = request.Header("expect").value_or("");
   expects_continue_ =
       absl::EqualsIgnoreCase(absl::string_view(expect.data(), expect.size()), "100-continue");
   keeps_alive_ = llhttp_should_keep_alive(&parser_) == 1;
@@ -199,12 +201,12 @@ bool RequestParser::FinishHead() {
 
 int RequestParser::OnBody(llhttp_t* parser, const char* at, size_t length) {
   RequestParser& self = Self(parser);
-  if (self.request_.body.size() + length > self.limits_.body_octets_max) {
+  if (self.request().body.size() + length > self.limits_.body_octets_max) {
     self.Refuse(413, absl::StrFormat("Request body too large, max size: %d bytes.",
                                      self.limits_.body_octets_max));
     return -1;
   }
-  self.request_.body.append(at, length);
+  self.request().body.append(at, length);
   return 0;
 }
 
@@ -223,8 +225,9 @@ Request RequestParser::TakeRequest() {
   head_octets_ = 0;
   in_value_ = false;
   expects_continue_ = false;
-  target_.clear();
-  return std::exchange(request_, {});
+  Request request = std::move(under_way_->request);
+  under_way_.reset();
+  return request;
 }
 
 }  // namespace pharos::http

@@ -46,7 +46,7 @@ class RequestParser {
   bool keeps_alive() const { return keeps_alive_; }
   bool is_http_1_0() const { return parser_.http_major == 1 && parser_.http_minor == 0; }
 
-  // The request, and the state is kIdle again.
+  // The request, and the state is kIdle again: nothing is kept of it.
   Request TakeRequest();
 
  private:
@@ -59,6 +59,13 @@ class RequestParser {
   void Refuse(int status, std::string_view reason);
   // Looks at the head as a whole; false (and refused) when it cannot be answered.
   bool FinishHead();
+  Request& request() { return under_way_->request; }
+
+  // Apart, as most connections have none most of the time.
+  struct UnderWay {
+    std::string target;
+    Request request;
+  };
 
   ParserLimits limits_;
   llhttp_t parser_;
@@ -67,8 +74,7 @@ class RequestParser {
   bool expects_continue_ = false;
   bool keeps_alive_ = false;
   size_t head_octets_ = 0;
-  std::string target_;
-  Request request_;
+  std::unique_ptr<UnderWay> under_way_;
   std::unique_ptr<Response> refusal_;  // Apart, as nearly all connections have none.
 };
 

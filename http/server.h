@@ -39,8 +39,9 @@ struct ServerOptions {
   size_t unsent_octets_max = 1 << 20;    // Of a stream, before Write refuses.
   int connections_max = 20'000;          // In the whole server; one more is closed at once.
   int connections_per_client_max = 200;  // Of one IP address; one more gets 429 and is closed.
-  absl::Duration head_timeout = absl::Seconds(10);   // From a request's first octet to its last
-                                                     // header, and for a TLS handshake.
+  absl::Duration handshake_timeout = absl::Seconds(5);  // Of TLS, from the connection's begin.
+  absl::Duration head_timeout = absl::Seconds(10);      // From a request's first octet to its last
+                                                        // header.
   absl::Duration body_timeout = absl::Seconds(30);   // Without an octet of a body that is awaited.
   absl::Duration idle_timeout = absl::Minutes(2);    // Between requests.
   absl::Duration write_timeout = absl::Seconds(30);  // Without an octet taken by the client.

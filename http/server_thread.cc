@@ -16,8 +16,9 @@ constexpr absl::Duration kSweepMax = absl::Seconds(1);
 
 // Often enough that no limit is overrun by much.
 absl::Duration SweepInterval(const ServerOptions& options) {
-  const absl::Duration shortest = std::min(
-      {options.head_timeout, options.body_timeout, options.idle_timeout, options.write_timeout});
+  const absl::Duration shortest =
+      std::min({options.handshake_timeout, options.head_timeout, options.body_timeout,
+                options.idle_timeout, options.write_timeout});
   return std::clamp(shortest / 4, kSweepMin, kSweepMax);
 }
 

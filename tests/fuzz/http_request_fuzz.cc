@@ -27,7 +27,7 @@ std::string ReadAll(std::string_view octets, size_t piece) {
     if (parser.state() != RequestParser::State::kComplete) continue;
     const pharos::http::Request request = parser.TakeRequest();
     CHECK(request.body.size() <= 4096);
-    seen += request.method_name + " " + request.path + " " + request.body + "\n";
+    seen += std::string(request.method_name) + " " + request.path + " " + request.body + "\n";
     for (const auto& [name, value] : request.headers) {
       CHECK(value.find_first_of("\r\n") == std::string::npos);
       seen += name + "=" + value + "\n";
