@@ -17,6 +17,7 @@ Api::Api(Loop& loop, const ApiContext& context)
   AddHealthRoutes(*this);
   AddQueryRoutes(*this);
   AddConfigEntryRoutes(*this);
+  AddOperatorRoutes(*this);
 }
 
 Api::~Api() { mailbox_->Close(); }

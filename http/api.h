@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -14,6 +15,7 @@
 #include "http/cache_marks.h"
 #include "http/read_options.h"
 #include "http/router.h"
+#include "http/service_query_counts.h"
 #include "http/watchers.h"
 #include "proto/catalog.pb.h"
 
@@ -41,6 +43,8 @@ class Api : public ThreadHandler {
   Router& router() { return router_; }
   Watchers& watchers() { return watchers_; }
   const ApiContext& context() const { return context_; }
+  // On the API's thread, for requests to come.
+  void SetReadDefaults(ReadDefaults defaults) { context_.defaults = std::move(defaults); }
   // For work that other threads have for this one; closed when the API ends.
   const std::shared_ptr<LoopMailbox>& mailbox() const { return mailbox_; }
 
@@ -50,6 +54,8 @@ class Api : public ThreadHandler {
   void Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Command command,
                Response done);
   Random& random() { return random_; }
+  // Which services reads asked for.
+  ServiceQueryCounts& service_queries() { return service_queries_; }
 
   // Adds a route for reads of the catalog: `make` says what one request reads, by its options and
   // its argument.
@@ -61,6 +67,7 @@ class Api : public ThreadHandler {
   ApiContext context_;
   std::shared_ptr<LoopMailbox> mailbox_;
   Random random_;
+  ServiceQueryCounts service_queries_;
   Router router_;
   Watchers watchers_;
 };
@@ -71,5 +78,6 @@ void AddCatalogRoutes(Api& api);
 void AddHealthRoutes(Api& api);
 void AddQueryRoutes(Api& api);
 void AddConfigEntryRoutes(Api& api);
+void AddOperatorRoutes(Api& api);
 
 }  // namespace pharos::http

@@ -75,6 +75,22 @@ std::vector<const registry::Instance*> IngressInstancesWith(const registry::Snap
   return instances;
 }
 
+void CountServiceQuery(Api& api, AskedIn asked_in, const std::string& service,
+                       const ReadScope& scope) {
+  bool found = false;
+  {
+    const Published<registry::Snapshot>::ReadGuard snapshot(api.context().consensus.published());
+    if (const auto* entry = snapshot->FindService(registry::LowerCase(service))) {
+      found = std::any_of(entry->instances.begin(), entry->instances.end(),
+                          [&scope](const auto& instance) {
+                            return HasMeta(*instance->node, scope.node_meta) &&
+                                   HasTags(*instance->service, scope.tags);
+                          });
+    }
+  }
+  api.service_queries().Add(asked_in, service, scope.tags, found);
+}
+
 const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node) {
   const registry::NodeEntry* entry = snapshot.FindNode(registry::LowerCase(node.name));
   CHECK(entry != nullptr);  // An instance's node is in the same snapshot.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "http/api.h"
 #include "http/read_options.h"
 #include "registry/snapshot.h"
 
@@ -30,6 +31,9 @@ std::vector<const registry::Instance*> ConnectInstancesWith(const registry::Snap
 std::vector<const registry::Instance*> IngressInstancesWith(const registry::Snapshot& snapshot,
                                                             const std::string& lower_service,
                                                             const ReadScope& scope);
+// Counts a read of a service's instances.
+void CountServiceQuery(Api& api, AskedIn asked_in, const std::string& service,
+                       const ReadScope& scope);
 // The node of an instance with all that is on it.
 const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node);
 // The node of a name or an id; null when there is none.

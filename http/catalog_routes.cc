@@ -36,13 +36,15 @@ absl::StatusOr<Reading> ReadNodes(const Request&, const ReadOptions& options, co
           }};
 }
 
-// Every name with all tags that any of its instances has.
-std::map<std::string, std::set<std::string>> TagsByName(const Snapshot& snapshot,
-                                                        const TextPairs& node_meta) {
+// Every name with all tags that any of its instances has, of those that fit.
+std::map<std::string, std::set<std::string>> TagsByName(
+    const Snapshot& snapshot, const TextPairs& node_meta,
+    const ReadFilter<CatalogServiceView>& filter) {
   std::map<std::string, std::set<std::string>> tags_by_name;
   snapshot.ForEachService([&](const registry::ServiceEntry& entry) {
     for (const auto& instance : entry.instances) {
-      if (!HasMeta(*instance->node, node_meta)) continue;
+      const CatalogServiceView view{instance->node.get(), instance->service.get()};
+      if (!HasMeta(*instance->node, node_meta) || !Fits(filter, view)) continue;
       std::set<std::string>& tags = tags_by_name[instance->service->name];
       tags.insert(instance->service->tags.begin(), instance->service->tags.end());
     }
@@ -52,8 +54,9 @@ std::map<std::string, std::set<std::string>> TagsByName(const Snapshot& snapshot
 
 absl::StatusOr<Reading> ReadServices(const Request&, const ReadOptions& options,
                                      const std::string&) {
-  // Metadata of nodes decides only when it is asked for.
-  const bool by_node = !options.node_meta.empty();
+  ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCatalogServiceSchema));
+  // What nodes are like decides only when it is asked for.
+  const bool by_node = !options.node_meta.empty() || filter != nullptr;
   Reading reading;
   reading.topics = {ServicesTopic()};
   if (by_node) reading.topics.push_back(NodesTopic());
@@ -61,9 +64,9 @@ absl::StatusOr<Reading> ReadServices(const Request&, const ReadOptions& options,
     return by_node ? std::max(snapshot.services_index(), snapshot.nodes_index())
                    : snapshot.services_index();
   };
-  reading.write = [meta = options.node_meta](const Snapshot& snapshot, JsonWriter& json) {
+  reading.write = [filter, meta = options.node_meta](const Snapshot& snapshot, JsonWriter& json) {
     json.BeginObject();
-    for (const auto& [name, tags] : TagsByName(snapshot, meta)) {
+    for (const auto& [name, tags] : TagsByName(snapshot, meta, filter)) {
       json.Key(name);
       json.BeginArray();
       for (const std::string& tag : tags) json.String(tag);
@@ -75,10 +78,10 @@ absl::StatusOr<Reading> ReadServices(const Request&, const ReadOptions& options,
   return reading;
 }
 
-absl::StatusOr<Reading> ReadService(const Request&, const ReadOptions& options,
-                                    const std::string& name) {
+absl::StatusOr<Reading> ReadService(Api& api, const ReadOptions& options, const std::string& name) {
   if (name.empty()) return absl::InvalidArgumentError("Missing service name");
   ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCatalogServiceSchema));
+  CountServiceQuery(api, AskedIn::kCatalog, name, options);
   const std::string lower_name = registry::LowerCase(name);
   return Reading{
       .topics = {ServiceTopic(lower_name)},
@@ -167,7 +170,10 @@ Router::Handler WriteRoute(Api& api, Parse parse) {
 void AddCatalogRoutes(Api& api) {
   api.AddRead("/v1/catalog/nodes", ReadNodes);
   api.AddRead("/v1/catalog/services", ReadServices);
-  api.AddRead("/v1/catalog/service/", ReadService);
+  api.AddRead("/v1/catalog/service/",
+              [&api](const Request&, const ReadOptions& options, const std::string& name) {
+                return ReadService(api, options, name);
+              });
   api.AddRead("/v1/catalog/node/", ReadNode(ServicesAs::kMap));
   api.AddRead("/v1/catalog/node-services/", ReadNode(ServicesAs::kList));
   api.router().Add(Method::kGet, "/v1/catalog/datacenters",

@@ -185,6 +185,7 @@ Api::MakeReading ReadInstances(Api& api, InstanceSource source) {
     const std::optional<bool> only_passing = passing.empty() ? true : ParseBool(passing);
     if (!only_passing) return absl::InvalidArgumentError("Invalid value for ?passing");
     ASSIGN_OR_RETURN(auto filter, ParseReadFilter(options.filter, kHealthServiceSchema));
+    if (source == InstanceSource::kService) CountServiceQuery(api, AskedIn::kHealth, name, options);
     const auto query = std::make_shared<const InstanceQuery>(InstanceQuery{
         std::move(filter), registry::LowerCase(name), options, *only_passing, source});
     return Reading{.topics = TopicsOf(*query),

@@ -23,29 +23,23 @@ absl::Status CheckScope(const Request& request, const ReadDefaults& defaults) {
       absl::AsciiStrToLower(absl::string_view(dc.data(), dc.size())) != defaults.datacenter) {
     return absl::InternalError("No path to datacenter");
   }
-  for (const char* name : {"ns", "partition", "peer", "sg"}) {
-    const std::string_view value = request.Parameter(name).value_or("");
-    if (!value.empty() && value != "default") {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "Invalid query parameter: \"%s\" is \"%s\"; expected none, or \"default\"", name, value));
-    }
-  }
   return absl::OkStatus();
 }
 
-absl::Status ParseConsistency(const Request& request, ReadOptions& options) {
+absl::Status ParseConsistency(const Request& request, const ReadDefaults& defaults,
+                              ReadOptions& options) {
   const bool stale = request.HasParameter("stale"), consistent = request.HasParameter("consistent");
   if (stale && consistent) {
     return absl::InvalidArgumentError(
         "Cannot specify ?stale with ?consistent, conflicting semantics.");
   }
-  if (stale) options.consistency = Consistency::kStale;
+  if (stale || defaults.stale) options.consistency = Consistency::kStale;
   if (consistent) options.consistency = Consistency::kConsistent;
   const std::string_view max_stale = request.Parameter("max_stale").value_or("");
   if (!max_stale.empty() && !ParseGoDuration(max_stale).ok()) {
     return absl::InvalidArgumentError(absl::StrFormat("Invalid max_stale value \"%s\"", max_stale));
   }
-  options.cached = request.HasParameter("cached");
+  options.cached = defaults.use_cache && request.HasParameter("cached");
   if (options.cached && options.consistency == Consistency::kConsistent) {
     return absl::InvalidArgumentError(
         "Cannot specify ?cached with ?consistent, conflicting semantics.");
@@ -92,10 +86,11 @@ bool WantsPretty(const Request& request, const ReadDefaults& defaults) {
 
 absl::StatusOr<ReadOptions> ParseReadOptions(const Request& request, const ReadDefaults& defaults) {
   ReadOptions options;
-  RETURN_IF_ERROR(ParseConsistency(request, options));
+  RETURN_IF_ERROR(ParseConsistency(request, defaults, options));
   RETURN_IF_ERROR(ParseBlocking(request, defaults, options));
   RETURN_IF_ERROR(CheckScope(request, defaults));
   options.pretty = WantsPretty(request, defaults);
+  options.translate = defaults.translate;
   for (const auto& [name, value] : request.query) {
     if (name == "filter") options.filter = value;
     if (name == "near") options.near = value;

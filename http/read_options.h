@@ -18,6 +18,9 @@ struct ReadDefaults {
   absl::Duration wait = absl::Minutes(5);       // `default_query_time`
   absl::Duration wait_max = absl::Minutes(10);  // `max_query_time`
   bool pretty = false;                          // Indented without being asked (-dev).
+  bool use_cache = true;                        // Whether `cached` is listened to.
+  bool stale = false;      // Without being asked (`discovery_max_stale`): any server may answer.
+  bool translate = false;  // `translate_wan_addrs`, which clients are told.
 };
 
 enum class Consistency { kDefault, kConsistent, kStale };
@@ -28,6 +31,7 @@ struct ReadStyle {
   bool cached = false;
   bool must_revalidate = false;  // Cache-Control: must-revalidate or max-age=0.
   bool pretty = false;
+  bool translate = false;
 };
 
 // Which nodes and instances are asked for: those that fit all of it.

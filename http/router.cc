@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "http/errors.h"
+#include "http/tenancy.h"
 
 namespace pharos::http {
 namespace {
@@ -12,6 +14,12 @@ namespace {
 Response WithAllow(Response response, std::string allowed) {
   response.headers.emplace_back("Allow", std::move(allowed));
   return response;
+}
+
+bool HasControls(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) == 0x7f;
+  });
 }
 
 }  // namespace
@@ -73,6 +81,12 @@ void Router::Route(const std::shared_ptr<Exchange>& exchange) const {
   if (!argument) {
     return exchange->Respond(TextResponse(
         400, "Invalid path: expected two hexadecimal digits behind each percent sign"));
+  }
+  if (const absl::Status tenancy = CheckTenancy(request); !tenancy.ok()) {
+    return exchange->Respond(ErrorResponse(tenancy));
+  }
+  if (!options_.allow_unprintable && HasControls(*argument)) {
+    return exchange->Respond(TextResponse(400, "Invalid path: it has control characters"));
   }
   found->second(exchange, *argument);
 }

@@ -17,6 +17,7 @@ namespace pharos::http {
 struct RouterOptions {
   std::vector<std::string> block_endpoints;  // Path prefixes that are answered 403.
   std::vector<Cidr> allow_writes_from;       // Who may use other methods than GET; empty: everyone.
+  bool allow_unprintable = false;            // Else a path with control characters is answered 400.
 };
 
 class Router {

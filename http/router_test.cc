@@ -77,6 +77,27 @@ TEST(Router, SaysWhichMethodsAPathHas) {
   EXPECT_THAT(options.headers, Contains(Pair("Allow", "OPTIONS,PUT")));
 }
 
+TEST(Router, RefusesControlCharactersUnlessTold) {
+  EXPECT_EQ(Ask(MakeRouter(), Method::kGet, "/v1/one/a%0Ab").status, 400);
+  EXPECT_EQ(Ask(MakeRouter(), Method::kGet, "/v1/one/%C3%A4").status, 200) << "letters are none";
+  EXPECT_EQ(Text(Ask(MakeRouter({.allow_unprintable = true}), Method::kGet, "/v1/one/a%07b")),
+            "one(a\ab)");
+}
+
+TEST(Router, RefusesOtherTenanciesThanTheOnlyOne) {
+  const Router router = MakeRouter();
+  for (const char* name : {"ns", "partition", "peer", "sg"}) {
+    const auto exchange = std::make_shared<TestExchange>();
+    exchange->given.path = "/v1/list";
+    exchange->given.query = {{name, "team"}};
+    router.Route(exchange);
+    EXPECT_EQ(exchange->responses.at(0).status, 400) << name;
+    exchange->given.query = {{name, "default"}, {name, ""}};
+    router.Route(exchange);
+    EXPECT_EQ(exchange->responses.at(1).status, 200) << name;
+  }
+}
+
 TEST(Router, RefusesBlockedPathsAndForeignWrites) {
   const Router router = MakeRouter(
       {.block_endpoints = {"/v1/one"}, .allow_writes_from = {*Cidr::Parse("127.0.0.0/8")}});

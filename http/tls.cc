@@ -5,7 +5,9 @@
 #include <array>
 #include <optional>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 
@@ -81,6 +83,27 @@ absl::Status UseAuthorities(const TlsOptions& options, SSL_CTX* context) {
   return absl::OkStatus();
 }
 
+absl::Status UseCipherSuites(const std::string& suites, SSL_CTX* context) {
+  std::string names;
+  for (const auto part : absl::StrSplit(suites, ',')) {
+    const std::string suite(absl::StripAsciiWhitespace(part));
+    const char* name = OPENSSL_cipher_name(suite.c_str());
+    if (name == nullptr || std::string_view(name) == "(NONE)") {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("tls_cipher_suites has \"%s\"; expected names such as "
+                          "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                          suite));
+    }
+    if (!names.empty()) names += ':';
+    names += name;
+  }
+  if (SSL_CTX_set_cipher_list(context, names.c_str()) == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "tls_cipher_suites is \"%s\", which cannot be used: %s; expected suites of TLS "
+      "1.2 or before",
+      suites, TakeError()));
+}
+
 }  // namespace
 
 absl::StatusOr<TlsContext> MakeTlsContext(const TlsOptions& options) {
@@ -94,6 +117,12 @@ absl::StatusOr<TlsContext> MakeTlsContext(const TlsOptions& options) {
   SSL_CTX_set_min_proto_version(context.get(), *version);
   // Sessions are not resumed: tickets would outlive a change of the certificates.
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  if (options.prefer_server_cipher_suites) {
+    SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
+  }
+  if (!options.cipher_suites.empty()) {
+    RETURN_IF_ERROR(UseCipherSuites(options.cipher_suites, context.get()));
+  }
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(context.get(), SelectProtocol, nullptr);

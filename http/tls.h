@@ -17,6 +17,9 @@ struct TlsOptions {
   std::string ca_file, ca_path;       // Who may sign clients' certificates.
   bool verify_clients = false;        // A client without a good certificate is refused.
   std::string min_version = "tls12";  // tls10, tls11, tls12, tls13, or TLSv1_0 ... TLSv1_3.
+  // Names of IANA, with commas between them, for TLS 1.2 and before; empty: OpenSSL's choice.
+  std::string cipher_suites;
+  bool prefer_server_cipher_suites = false;
 };
 
 // What connections share; immutable. Connections keep the context they began with.

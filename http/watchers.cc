@@ -46,10 +46,14 @@ std::string EffectiveName(Consistency consistency) {
 }
 
 TextPairs ReadHeaders(const ReadStyle& style, uint64_t index) {
-  return {{"X-Consul-Effective-Consistency", EffectiveName(style.consistency)},
-          {"X-Consul-Index", absl::StrCat(std::max<uint64_t>(index, 1))},
-          {"X-Consul-Knownleader", "true"},
-          {"X-Consul-Lastcontact", "0"}};
+  TextPairs headers = {{"X-Consul-Default-Acl-Policy", "allow"},
+                       {"X-Consul-Effective-Consistency", EffectiveName(style.consistency)},
+                       {"X-Consul-Index", absl::StrCat(std::max<uint64_t>(index, 1))},
+                       {"X-Consul-Knownleader", "true"},
+                       {"X-Consul-Lastcontact", "0"},
+                       {"X-Consul-Query-Backend", "blocking-query"}};
+  if (style.translate) headers.emplace_back("X-Consul-Translate-Addresses", "true");
+  return headers;
 }
 
 // What was asked, without what only says how long to wait for it.
@@ -101,6 +105,7 @@ void Watchers::OnChanges(const registry::Changes& changes) {
 
 void Watchers::Answer(const std::shared_ptr<Exchange>& exchange, const ReadOptions& options,
                       Reading reading) {
+  ++counters_.asked;
   if (options.index > 0) {
     // From here on changes are told, so none can come between reading the index and waiting.
     const std::lock_guard lock(feed_.mutex);
@@ -125,6 +130,7 @@ void Watchers::Answer(const std::shared_ptr<Exchange>& exchange, const ReadOptio
 
 void Watchers::Add(Waiter waiter) {
   const uint64_t id = waiter.id;
+  waiter.exchange->ForgetTheRest();
   waiter.exchange->OnGone([this, id] { Remove(id); });
   for (const std::string& topic : waiter.reading.topics) by_topic_[topic].insert(id);
   by_deadline_.emplace(waiter.deadline, id);

@@ -52,7 +52,7 @@ struct Reading {
 };
 
 struct WatcherCounters {
-  uint64_t waiting = 0, woken = 0, timed_out = 0, encoded = 0;
+  uint64_t asked = 0, waiting = 0, woken = 0, timed_out = 0, encoded = 0;
 };
 
 class Watchers {

@@ -3,6 +3,7 @@ expected was answered by Consul 1.8.7; members that later versions added may be 
 import pathlib
 import sys
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import http_client
@@ -39,6 +40,12 @@ READS = {
     "catalog/datacenters": ["dc1"],
     "catalog/services": {"addr": [], "consul": [], "ext": ["t"], "foo": ["bar", "baz"]},
     "catalog/services?node-meta=rack:r1": {"ext": ["t"]},
+    "catalog/services?filter=ServicePort==5": {"ext": ["t"]},
+    "catalog/services?ns=default&peer=": {"addr": [], "consul": [], "ext": ["t"],
+                                          "foo": ["bar", "baz"]},
+    "operator/usage": {"Usage": {"dc1": {
+        "Nodes": 2, "Services": 4, "ServiceInstances": 4, "ConnectServiceInstances": {},
+        "BillableServiceInstances": 3}}, "Index": ANY, "LastContact": 0, "KnownLeader": True},
     "catalog/nodes?filter=Node==ext": [EXT_NODE],
     "catalog/nodes?node-meta=rack:r2": [],
     "catalog/node/ext": {"Node": EXT_NODE, "Services": {"ext": EXT_SERVICE}},
@@ -119,6 +126,19 @@ ANSWERS = [
      'No service registered with ID "nope"'),
     ("PUT", "agent/service/deregister/nope", None, 200, ""),
     ("PUT", "agent/check/deregister/nope", None, 200, ""),
+    ("PUT", "agent/service/maintenance/?enable=true", None, 400, "Missing service ID"),
+    ("PUT", "agent/token/default", {"Token": "t"}, 401, "ACL support disabled"),
+    ("PUT", "agent/force-leave/agent-1", None, 200, ""),
+    ("GET", "agent/services?ns=other", None, 400,
+     'Invalid query parameter: "ns" is "other"; expected none, or "default"'),
+    ("GET", "health/service/foo?peer=other", None, 400,
+     'Invalid query parameter: "peer" is "other"; expected none, or "default"'),
+    ("GET", "health/service/a%07b", None, 400, "Invalid path: it has control characters"),
+    ("GET", "catalog/services?filter=Bogus==1", None, 500,
+     'Failed to create boolean expression evaluator: Selector "Bogus" is not valid'),
+    ("GET", "catalog/nodes?max_stale=x", None, 400, 'Invalid max_stale value "x"'),
+    ("HEAD", "catalog/nodes", None, 405, ""),
+    ("GET", "internal/ui/services", None, 404, ""),
     ("PUT", "agent/force-leave/x", None, 500, "agent: No node found with name 'x'"),
     ("PUT", "catalog/deregister", {}, 500, "Must provide node"),
     ("PUT", "catalog/register", {"Node": "x"}, 500,
@@ -175,6 +195,9 @@ class Api(lib.AgentTest):
         self.assertGreaterEqual(reply.index, 2)
         self.assertEqual(reply.headers["x-consul-knownleader"], "true")
         self.assertEqual(reply.headers["x-consul-lastcontact"], "0")
+        self.assertEqual(reply.headers["x-consul-query-backend"], "blocking-query")
+        self.assertEqual(reply.headers["x-consul-default-acl-policy"], "allow")
+        self.assertNotIn("x-consul-translate-addresses", reply.headers)
         for query, mode in (("", "leader"), ("?stale", "stale"), ("?consistent", "consistent")):
             self.assertEqual(self.client.get("catalog/nodes" + query)
                              .headers["x-consul-effective-consistency"], mode)
@@ -218,6 +241,31 @@ class Api(lib.AgentTest):
             "Meta": {"consul-network-segment": ""}}))
         members = self.client.get("agent/members").json
         self.assertEqual([member["Name"] for member in members], ["agent-1"])
+
+    def test_root_says_what_this_is(self):
+        url = f"http://127.0.0.1:{self.agent.ports['http']}/"
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            self.assertIn(b"Pharos agent", reply.read())
+
+
+class Configured(lib.AgentTest):
+    config = {"discovery_max_stale": "1h", "translate_wan_addrs": True,
+              "disable_http_unprintable_char_filter": True,
+              "http_config": {"use_cache": False}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client = http_client.Client(cls.agent.ports["http"])
+
+    def test_reads(self):
+        headers = self.client.get("catalog/nodes?cached").headers
+        self.assertEqual(headers["x-consul-effective-consistency"], "stale")
+        self.assertEqual(headers["x-consul-translate-addresses"], "true")
+        self.assertNotIn("x-cache", headers)
+        self.assertEqual(self.client.get("catalog/nodes?consistent")
+                         .headers["x-consul-effective-consistency"], "consistent")
+        self.assertEqual(self.client.get("health/service/a%07b").status, 200)
 
 
 if __name__ == "__main__":
