@@ -43,6 +43,18 @@ std::string ServerAddress(const Config& config) {
   return address.ToString();
 }
 
+TelemetryOptions MakeTelemetryOptions(const Config& config) {
+  TelemetryOptions options;
+  options.prefix = config.telemetry.metrics_prefix;
+  if (!config.telemetry.disable_hostname) options.host_name = ReadMachine().host_name;
+  options.prefix_filter = config.telemetry.prefix_filter;
+  options.filter_default = config.telemetry.filter_default;
+  options.node_name = config.node_name;
+  options.datacenter = config.datacenter;
+  options.server = config.server;
+  return options;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(LoadedConfig loaded) {
@@ -57,7 +69,7 @@ absl::Status Agent::StartParts() {
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
   consensus_ = std::make_unique<cluster::Consensus>(config.datacenter, clock_);
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
-  metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_);
+  metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
   RETURN_IF_ERROR(StartHttp());
   RETURN_IF_ERROR(StartDns());
   metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
@@ -119,6 +131,11 @@ absl::Status Agent::StartHttp() {
                .metrics_text = [this] { return metrics_->Text(); },
                .metrics_json = [this](JsonWriter json) { return metrics_->Json(std::move(json)); },
                .answer_config = [this] { return answer_config(); },
+               .follow_metrics =
+                   [this](auto listener) {
+                     local_->loop().Post(
+                         [this, listener = std::move(listener)] { metrics_->Follow(listener); });
+                   },
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
   const http::ApiContext context{.consensus = *consensus_,
@@ -197,6 +214,9 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   next.node_meta = loaded.config.node_meta;
   next.log.level = loaded.config.log.level;
   next.checks_config.discard_output = loaded.config.checks_config.discard_output;
+  next.checks_config.update_interval = loaded.config.checks_config.update_interval;
+  next.http.discovery_max_stale = loaded.config.http.discovery_max_stale;
+  next.telemetry.prefix_filter = loaded.config.telemetry.prefix_filter;
   next.http.connections_per_client_max = loaded.config.http.connections_per_client_max;
   next.tls = loaded.config.tls;
   const std::string domain = next.dns.domain, alt_domain = next.dns.alt_domain;
@@ -223,6 +243,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   RETURN_IF_ERROR(local_->Reload(next));
 
   SetLogLevel(next.log.level);
+  metrics_->SetFilter(next.telemetry.prefix_filter);
   if (dns_ != nullptr) {
     const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
     SetAnswerConfig(shared);
@@ -236,6 +257,9 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   }
   if (http_ != nullptr) {
     http_->SetConnectionsPerClientMax(next.http.connections_per_client_max);
+    http_->ForEachThread([&next](http::ThreadHandler& handler, int) {
+      static_cast<http::Api&>(handler).SetReadDefaults(MakeReadDefaults(next));
+    });
     if (new_tls) RETURN_IF_ERROR(http_->ReloadTls(tls));
   }
   if (!need_restart.empty()) {

@@ -26,6 +26,8 @@ http::TlsOptions MakeHttpTlsOptions(const Config& config) {
   tls.ca_path = config.tls.ca_path;
   tls.verify_clients = config.http.verify_incoming;
   tls.min_version = config.http.tls_min_version;
+  tls.cipher_suites = config.http.tls_cipher_suites;
+  tls.prefer_server_cipher_suites = config.http.tls_prefer_server_cipher_suites;
   return tls;
 }
 
@@ -43,6 +45,7 @@ http::ServerOptions MakeHttpOptions(const Config& config) {
                           .group = config.http.unix_group,
                           .mode = config.http.unix_mode};
   options.threads = config.http.threads;
+  options.handshake_timeout = config.http.https_handshake_timeout;
   options.head_octets_max = static_cast<size_t>(config.http.head_octets_max);
   options.connections_per_client_max = config.http.connections_per_client_max;
   options.response_headers = config.http.response_headers;
@@ -53,12 +56,16 @@ http::ReadDefaults MakeReadDefaults(const Config& config) {
   return {.datacenter = config.datacenter,
           .wait = config.http.query_time,
           .wait_max = config.http.query_time_max,
-          .pretty = config.dev_mode};
+          .pretty = config.dev_mode,
+          .use_cache = config.http.use_cache,
+          .stale = config.http.discovery_max_stale > absl::ZeroDuration(),
+          .translate = config.translate_wan_addrs};
 }
 
 http::RouterOptions MakeRouterOptions(const Config& config) {
   http::RouterOptions options;
   options.block_endpoints = config.http.block_endpoints;
+  options.allow_unprintable = config.http.allow_unprintable_paths;
   for (const std::string& block : config.http.allow_write_http_from) {
     options.allow_writes_from.push_back(*Cidr::Parse(block));
   }

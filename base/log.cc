@@ -1,11 +1,14 @@
 #include "base/log.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
+#include <syslog.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -16,6 +19,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 
 namespace pharos {
 namespace {
@@ -81,6 +85,37 @@ std::string JsonEscape(std::string_view text) {
   return clean;
 }
 
+class LogFileSink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit LogFileSink(std::unique_ptr<LogFile> file) : file_(std::move(file)) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    file_->Write({line.data(), line.size()}, absl::FromChrono(message.time));
+  }
+  void flush_() override {}  // Every line is.
+
+ private:
+  std::unique_ptr<LogFile> file_;
+};
+
+std::optional<int> FacilityOf(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, int>, 20> kFacilities = {
+      {{"KERN", LOG_KERN},     {"USER", LOG_USER},         {"MAIL", LOG_MAIL},
+       {"DAEMON", LOG_DAEMON}, {"AUTH", LOG_AUTH},         {"SYSLOG", LOG_SYSLOG},
+       {"LPR", LOG_LPR},       {"NEWS", LOG_NEWS},         {"UUCP", LOG_UUCP},
+       {"CRON", LOG_CRON},     {"AUTHPRIV", LOG_AUTHPRIV}, {"FTP", LOG_FTP},
+       {"LOCAL0", LOG_LOCAL0}, {"LOCAL1", LOG_LOCAL1},     {"LOCAL2", LOG_LOCAL2},
+       {"LOCAL3", LOG_LOCAL3}, {"LOCAL4", LOG_LOCAL4},     {"LOCAL5", LOG_LOCAL5},
+       {"LOCAL6", LOG_LOCAL6}, {"LOCAL7", LOG_LOCAL7}}};
+  for (const auto& [word, facility] : kFacilities) {
+    if (word == name) return facility;
+  }
+  return std::nullopt;
+}
+
 struct Listening {
   int id;
   LogLevel level;
@@ -123,25 +158,30 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text) {
   return std::nullopt;
 }
 
+bool IsSyslogFacility(std::string_view name) { return FacilityOf(name).has_value(); }
+
 absl::Status SetUpLog(const LogOptions& options) {
-  std::shared_ptr<spdlog::logger> logger;
-  try {
-    if (options.file.empty()) {
-      logger = std::make_shared<spdlog::logger>("pharos",
-                                                std::make_shared<spdlog::sinks::stdout_sink_mt>());
-    } else {
-      logger = std::make_shared<spdlog::logger>(
-          "pharos", std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
-    }
-  } catch (const spdlog::spdlog_ex& error) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("log_file \"%s\" cannot be opened: %s", options.file, error.what()));
+  std::vector<spdlog::sink_ptr> sinks;
+  if (options.file.path.empty()) {
+    sinks.push_back(std::make_shared<spdlog::sinks::stdout_sink_mt>());
+  } else {
+    absl::StatusOr<std::unique_ptr<LogFile>> file = LogFile::Open(options.file, absl::Now());
+    RETURN_IF_ERROR(file.status());
+    sinks.push_back(std::make_shared<LogFileSink>(*std::move(file)));
   }
-  json_lines = options.json;
-  logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+  sinks.back()->set_formatter(std::make_unique<spdlog::pattern_formatter>(
       options.json ? R"({"@timestamp":"%Y-%m-%dT%H:%M:%S.%fZ",%v})"
                    : "    %Y-%m-%dT%H:%M:%S.%eZ %v",
       spdlog::pattern_time_type::utc));
+  if (const std::optional<int> facility = FacilityOf(options.syslog_facility)) {
+    // It has times of its own.
+    sinks.push_back(std::make_shared<spdlog::sinks::syslog_sink_mt>("pharos", LOG_PID, *facility,
+                                                                    /*enable_formatting=*/true));
+    sinks.back()->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+        options.json ? "{%v}" : "%v", spdlog::pattern_time_type::utc, ""));
+  }
+  auto logger = std::make_shared<spdlog::logger>("pharos", sinks.begin(), sinks.end());
+  json_lines = options.json;
   logger->set_level(ToSpdlog(options.level));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));

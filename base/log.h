@@ -1,5 +1,6 @@
 // The log: one line an event, `TIME [LEVEL] COMPONENT: MESSAGE: key=value ...`, on standard output
-// or a file. spdlog stands behind it and is seen nowhere else. Thread-safe.
+// or a file, and to syslog if that is wanted. spdlog stands behind it and is seen nowhere else.
+// Thread-safe.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "base/log_file.h"
 
 namespace pharos {
 
@@ -20,8 +22,11 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text);
 struct LogOptions {
   LogLevel level = LogLevel::kInfo;
   bool json = false;
-  std::string file;  // Empty: standard output.
+  LogFileOptions file;          // With an empty path: standard output.
+  std::string syslog_facility;  // USER, DAEMON, LOCAL0 ..., in upper case; empty: no syslog.
 };
+// Whether syslog has the facility.
+bool IsSyslogFacility(std::string_view name);
 
 // Sets where lines go from now on. Called by main before threads start, and on reload. Until then
 // lines of kInfo and above go to standard output.

@@ -23,6 +23,9 @@ struct AgentApi {
   std::function<std::string(JsonWriter)> metrics_json;
   // Any thread: how DNS answers now; null where it is not served.
   std::function<std::shared_ptr<const dns::AnswerConfig>()> answer_config;
+  // Any thread: calls `listener` with that of each interval as one line, on the thread `checks`,
+  // until it returns false.
+  std::function<void(std::function<bool(const std::string&)> listener)> follow_metrics;
   // Any thread: takes on the configuration files anew, and calls back on any thread when that is
   // done or has failed.
   std::function<void(std::function<void(absl::Status)>)> reload;

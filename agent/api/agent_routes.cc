@@ -299,6 +299,9 @@ void AddAgentRoutes(http::Api& api, const AgentApi& agent) {
   router.Add(
       http::Method::kPut, "/v1/agent/reload",
       [&api, &agent](const Shared& exchange, const std::string&) { Reload(api, agent, exchange); });
+  router.Add(http::Method::kGet, "/", [](const Shared& exchange, const std::string&) {
+    exchange->Respond(http::TextResponse(200, "Pharos agent: the API is below /v1/"));
+  });
   using A = http::Api&;
   using B = const AgentApi&;
   using T = const std::string&;
@@ -314,7 +317,9 @@ void AddAgentRoutes(http::Api& api, const AgentApi& agent) {
     b.leave();
     return http::EmptyResponse(200);
   });
-  add(http::Method::kPut, "/v1/agent/force-leave/", [](A, B, Exchange&, T node) {
+  add(http::Method::kPut, "/v1/agent/force-leave/", [](A, B b, Exchange&, T node) {
+    // A node that is alive stays, in Consul as well.
+    if (node == b.config.node_name) return http::EmptyResponse(200);
     return http::TextResponse(500, absl::StrFormat("agent: No node found with name '%s'", node));
   });
   add(http::Method::kPut, "/v1/agent/join/", [](A, B, Exchange&, T address) {

@@ -123,6 +123,12 @@ void SetMaintenance(http::Api& api, const AgentApi& agent, const Shared& exchang
       NotFoundIs404);
 }
 
+void SetServiceMaintenance(http::Api& api, const AgentApi& agent, const Shared& exchange,
+                           const std::string& service_id) {
+  if (service_id.empty()) return exchange->Respond(http::TextResponse(400, "Missing service ID"));
+  SetMaintenance(api, agent, exchange, service_id);
+}
+
 void DeregisterService(http::Api& api, const AgentApi& agent, const Shared& exchange,
                        const std::string& id) {
   Write(
@@ -159,7 +165,7 @@ void AddRegistrationRoutes(http::Api& api, const AgentApi& agent) {
   put("/v1/agent/service/deregister/", DeregisterService);
   put("/v1/agent/check/deregister/", DeregisterCheck);
   put("/v1/agent/check/update/", UpdateCheck);
-  put("/v1/agent/service/maintenance/", SetMaintenance);
+  put("/v1/agent/service/maintenance/", SetServiceMaintenance);
   put("/v1/agent/maintenance", SetMaintenance);
   api.router().Add(http::Method::kPut, "/v1/agent/check/pass/",
                    TtlRoute(api, agent, registry::Health::kPassing));

@@ -11,6 +11,7 @@
 #include "agent/config/build_edns.h"
 #include "agent/config/build_http.h"
 #include "agent/config/build_limits.h"
+#include "agent/config/build_telemetry.h"
 #include "agent/config/template_hint.h"
 #include "dns/name.h"
 
@@ -291,20 +292,6 @@ void BuildTls(const Settings& settings, Config& config, BuildNotes& notes) {
   }
 }
 
-void BuildLog(const Settings& settings, Config& config) {
-  std::string level = "INFO";
-  settings.Read("log_level", level);
-  settings.Read("log_json", config.log.json);
-  settings.Read("log_file", config.log.file);
-  const std::optional<LogLevel> parsed = ParseLogLevel(level);
-  if (parsed) config.log.level = *parsed;
-  if (!parsed) {
-    const std::string message = absl::StrFormat(
-        "Invalid log level: %s. Valid log levels are: [TRACE DEBUG INFO WARN ERR]", level);
-    settings.Problem("log_level", WithTemplateHint(message, level));
-  }
-}
-
 void BuildDefinitions(const Settings& settings, const SourceNames& names, Problems& problems,
                       Config& config, BuildNotes& notes) {
   settings.Read("enable_script_checks", config.enable_script_checks);
@@ -339,6 +326,7 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildEncrypt(settings, config);
   BuildTls(settings, config, notes);
   BuildLog(settings, config);
+  BuildTelemetry(settings, config, notes);
   BuildDefinitions(settings, names, problems, config, notes);
   return config;
 }

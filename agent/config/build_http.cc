@@ -27,6 +27,11 @@ void BuildHttpTls(const Settings& settings, HttpConfig& http) {
        {"tls_min_version", "tls.defaults.tls_min_version", "tls.https.tls_min_version"}) {
     settings.Read(path, http.tls_min_version);
   }
+  for (const char* path :
+       {"tls_cipher_suites", "tls.defaults.tls_cipher_suites", "tls.https.tls_cipher_suites"}) {
+    settings.Read(path, http.tls_cipher_suites);
+  }
+  settings.Read("tls_prefer_server_cipher_suites", http.tls_prefer_server_cipher_suites);
 }
 
 void CheckCidrs(const Settings& settings, const HttpConfig& http) {
@@ -50,6 +55,9 @@ void BuildHttp(const Settings& settings, Config& config) {
   int head_octets_max = 0;  // 0: ours.
   settings.ReadInt("http_config.max_header_bytes", 0, kIntMax, head_octets_max);
   if (head_octets_max > 0) http.head_octets_max = std::max(head_octets_max, kHeadOctetsMin);
+  settings.Read("http_config.use_cache", http.use_cache);
+  settings.Read("disable_http_unprintable_char_filter", http.allow_unprintable_paths);
+  settings.Read("discovery_max_stale", http.discovery_max_stale);
   settings.ReadInt("http_config.threads", 1, kThreadsMax, http.threads);
   settings.ReadInt("limits.http_max_conns_per_client", 0, kIntMax, http.connections_per_client_max);
   settings.Read("limits.https_handshake_timeout", http.https_handshake_timeout);
@@ -63,6 +71,7 @@ void BuildHttp(const Settings& settings, Config& config) {
   ChecksConfig& checks = config.checks_config;
   settings.ReadInt("check_output_max_size", 1, kOutputOctetsMax, checks.output_octets_max);
   settings.Read("discard_check_output", checks.discard_output);
+  settings.Read("check_update_interval", checks.update_interval);
   settings.Read("enable_agent_tls_for_checks", checks.agent_tls);
 }
 

@@ -103,7 +103,12 @@ struct HttpConfig {
   absl::Duration query_time_max = absl::Minutes(10);
   bool verify_incoming = false;  // HTTPS clients need a certificate of ours.
   std::string tls_min_version = "tls12";
+  std::string tls_cipher_suites;  // Names of IANA for TLS 1.2 and before; empty: OpenSSL's choice.
+  bool tls_prefer_server_cipher_suites = false;
   std::string unix_user, unix_group, unix_mode;  // Of Unix sockets.
+  bool use_cache = true;                         // Whether ?cached is listened to.
+  bool allow_unprintable_paths = false;
+  absl::Duration discovery_max_stale;  // Above 0: reads are stale ones unless they say otherwise.
   int threads = 2;
 };
 
@@ -111,6 +116,15 @@ struct ChecksConfig {
   int output_octets_max = 4096;  // What is kept of a check's output.
   bool discard_output = false;
   bool agent_tls = false;  // Checks over TLS show the agent's certificate.
+  // How long a change of output alone waits for further ones.
+  absl::Duration update_interval = absl::Seconds(3);
+};
+
+struct TelemetryConfig {
+  std::string metrics_prefix = "consul";
+  bool disable_hostname = true;  // Of the names of gauges.
+  bool filter_default = true;
+  std::vector<std::string> prefix_filter;  // Beginnings of names behind `+` or `-`.
 };
 
 struct Config {
@@ -145,6 +159,7 @@ struct Config {
   TlsFiles tls;
   std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
   LogOptions log;
+  TelemetryConfig telemetry;
 
   std::vector<ServiceDefinition> services;
   std::vector<CheckDefinition> checks;  // Those not given inside a service.

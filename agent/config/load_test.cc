@@ -184,7 +184,7 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
   EXPECT_EQ(config.tls.key_file, "/k");
   EXPECT_EQ(config.log.level, LogLevel::kWarn);
   EXPECT_TRUE(config.log.json);
-  EXPECT_EQ(config.log.file, "/l");
+  EXPECT_EQ(config.log.file.path, "/l");
   EXPECT_TRUE(config.enable_script_checks && config.enable_local_script_checks);
   EXPECT_EQ(config.services.at(0).name, "redis");
   EXPECT_EQ(config.checks.at(0).name, "up");

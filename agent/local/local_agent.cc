@@ -22,8 +22,6 @@ namespace {
 constexpr absl::Duration kSyncInterval = absl::Minutes(1);
 constexpr absl::Duration kRetryMin = absl::Seconds(1);
 constexpr absl::Duration kRetryMax = absl::Minutes(1);
-// A change of what a check says, but not of its status, waits this long for further ones.
-constexpr absl::Duration kOutputDelay = absl::Seconds(3);
 constexpr absl::Duration kReapInterval = absl::Seconds(30);
 constexpr absl::Duration kDeregisterAfterMin = absl::Minutes(1);
 
@@ -169,6 +167,7 @@ absl::Status LocalAgent::Reload(const Config& config) {
   absl::Status result;
   loop_->PostAndWait([&] {
     node_ = MakeNodeRegistration(config, node_id_);
+    output_delay_ = config.checks_config.update_interval;
     discard_output_ = config.checks_config.discard_output;
     TakeDefinitions(config);
     Sync([&](const absl::Status& status) {
@@ -453,7 +452,7 @@ void LocalAgent::OnReport(CheckReport report) {
     return PushCheck(check, [](const absl::Status&) {});
   }
   if (!new_output) return;
-  if (changed_outputs_.empty()) output_timer_->Once(kOutputDelay, [this] { PushOutputs(); });
+  if (changed_outputs_.empty()) output_timer_->Once(output_delay_, [this] { PushOutputs(); });
   changed_outputs_.insert(report.id);
 }
 

@@ -119,6 +119,7 @@ class LocalAgent {
   const bool keeps_nothing_;  // -dev
   const bool remote_scripts_;
   bool discard_output_ = false;
+  absl::Duration output_delay_;  // For which a change of what a check says waits for further ones.
   const std::string node_id_;
   catalog::v1::Register node_;
   RunnerOptions runner_options_;

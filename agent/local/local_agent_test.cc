@@ -201,6 +201,35 @@ TEST_F(LocalAgentTest, AliasesFollowWhatTheyStandFor) {
   consensus_.Unsubscribe(subscription);
 }
 
+TEST_F(LocalAgentTest, HoldsOutputAloneBackForAsLongAsItIsTold) {
+  const auto output = [this] {
+    // A turn of its own for a timer that is due, and one command behind whatever that proposed.
+    for (int turn = 0; turn < 3; ++turn) agent_->loop().PostAndWait([] {});
+    catalog::v1::Command other;
+    other.mutable_register_()->mutable_node()->set_name("other");
+    other.mutable_register_()->mutable_node()->set_address("10.0.0.9");
+    CHECK(consensus_.ProposeAndWait(other).ok());
+    const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
+    for (const auto& check : snapshot->FindNode("alpha")->checks) {
+      if (check->id == "service:web") return check->output;
+    }
+    return std::string("none");
+  };
+  config_.checks_config.update_interval = absl::Hours(1);
+  Start();
+  ASSERT_TRUE(RegisterService(R"({"Name":"web","Check":{"TTL":"1h","Status":"passing"}})").ok());
+  ASSERT_TRUE(Tell("service:web", registry::Health::kPassing).ok());
+  EXPECT_EQ(output(), "");
+  config_.checks_config.update_interval = absl::ZeroDuration();
+  Start();
+  ASSERT_TRUE(RegisterService(R"({"Name":"web","Check":{"TTL":"1h"}})").ok());
+  ASSERT_TRUE(Tell("service:web", registry::Health::kWarning).ok());
+  ASSERT_TRUE(Do([](LocalAgent& agent, LocalAgent::Done done) {
+                agent.UpdateTtl("service:web", registry::Health::kWarning, "more", std::move(done));
+              }).ok());
+  EXPECT_EQ(output(), "more");
+}
+
 TEST_F(LocalAgentTest, TellsWhoWaitsForAService) {
   ASSERT_TRUE(RegisterService(R"({"Name":"web"})").ok());
   std::latch told(1);

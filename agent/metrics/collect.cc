@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -251,7 +252,8 @@ void CollectHttp(http::Server& http, Families& families) {
   });
 }
 
-void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Families& families) {
+CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
+                             Families& families) {
   std::array<uint64_t, 3> instances{}, checks{};
   uint64_t nodes = 0, services = 0, index = 0;
   int64_t changed_unix_s = 0;
@@ -291,6 +293,9 @@ void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Familie
                    "Proposals refused because too many were waiting.", counters.refused);
   families.Counter("pharos_consensus_publications_total", "Catalogs made visible.",
                    counters.publications);
+  return {.nodes = nodes,
+          .services = services,
+          .instances = std::accumulate(instances.begin(), instances.end(), uint64_t{0})};
 }
 
 void CollectLocal(const LocalAgent& local, absl::Time now, Families& families) {

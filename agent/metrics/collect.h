@@ -12,12 +12,18 @@
 
 namespace pharos::agent {
 
+// How much the catalog holds.
+struct CatalogCounts {
+  uint64_t nodes = 0, services = 0, instances = 0;
+};
+
 // From a thread that is neither the servers' nor blocks them: each is asked on its own threads.
 void CollectDns(dns::Server& dns, Families& families);
 void CollectHttp(http::Server& http, Families& families);
 // From any thread.
 void CollectTaps(const TapCounts& counts, Families& families);
-void CollectCatalog(const cluster::Consensus& consensus, absl::Time now, Families& families);
+CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
+                             Families& families);
 void CollectProcess(absl::Time started, Families& families);
 // On the thread `checks`.
 void CollectLocal(const LocalAgent& local, absl::Time now, Families& families);

@@ -6,11 +6,13 @@
 
 namespace pharos::agent {
 
-Metrics::Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock)
+Metrics::Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock,
+                 TelemetryOptions options)
     : consensus_(consensus),
       local_(local),
       clock_(clock),
       started_(clock.Now()),
+      options_(std::move(options)),
       interval_end_(started_) {}
 
 void Metrics::SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps) {
@@ -20,16 +22,21 @@ void Metrics::SetServers(dns::Server* dns, http::Server* http, const QueryTaps* 
   taps_ = taps;
 }
 
+void Metrics::SetFilter(std::vector<std::string> prefix_filter) {
+  local_.loop().PostAndWait([&] { options_.prefix_filter = std::move(prefix_filter); });
+}
+
 Families Metrics::Collect() {
-  Families families;
+  Families families([this](std::string_view name) { return IsShown(options_, name); });
   const absl::Time now = clock_.Now();
+  const CatalogCounts catalog = CollectCatalog(consensus_, now, families);
   {
     const std::lock_guard lock(mutex_);
     if (dns_ != nullptr) CollectDns(*dns_, families);
     CollectTaps(taps_ == nullptr ? TapCounts() : taps_->counts(), families);
     if (http_ != nullptr) CollectHttp(*http_, families);
+    CollectConsulNames(options_, dns_, http_, consensus_.counters(), catalog, families);
   }
-  CollectCatalog(consensus_, now, families);
   CollectLocal(local_, now, families);
   CollectProcess(started_, families);
   return families;
@@ -37,10 +44,18 @@ Families Metrics::Collect() {
 
 void Metrics::Tick() {
   before_ = std::exchange(last_, Collect());
+  DurationHistogram::BeginInterval();
   interval_end_ = clock_.Now();
+  if (listeners_.empty()) return;
+  const std::string line = Json(JsonWriter()) + "\n";
+  std::erase_if(listeners_, [&line](const Listener& listener) { return !listener(line); });
 }
 
-std::string Metrics::Text() { return PrometheusText(Collect()); }
+void Metrics::Follow(Listener listener) {
+  if (listener(Json(JsonWriter()) + "\n")) listeners_.push_back(std::move(listener));
+}
+
+std::string Metrics::Text() { return PrometheusText(Collect(), before_, last_); }
 
 std::string Metrics::Json(JsonWriter json) {
   WriteMetricsJson(before_, last_, absl::ToDoubleSeconds(kInterval), interval_end_, json);

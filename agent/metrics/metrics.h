@@ -1,11 +1,14 @@
 // All that an agent counts, read together.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "agent/local/local_agent.h"
+#include "agent/metrics/consul_names.h"
 #include "agent/metrics/families.h"
 #include "agent/query_taps.h"
 #include "base/clock.h"
@@ -21,14 +24,22 @@ class Metrics {
   static constexpr absl::Duration kInterval = absl::Seconds(10);
 
   // What is borrowed outlives this, or the next Close.
-  Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock);
+  Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock,
+          TelemetryOptions options);
 
   // From any thread: which servers there are and who is told of queries, null for none.
   void SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps);
 
+  // From any thread but `checks`: what is shown from now on.
+  void SetFilter(std::vector<std::string> prefix_filter);
+
   // On the thread `checks`.
   std::string Text();
   std::string Json(JsonWriter json);
+  // Calls `listener` now and at the end of each interval with its JSON as one line, until it
+  // returns false.
+  using Listener = std::function<bool(const std::string& line)>;
+  void Follow(Listener listener);
   // Ends an interval and begins the next.
   void Tick();
 
@@ -39,6 +50,7 @@ class Metrics {
   LocalAgent& local_;
   const Clock& clock_;
   const absl::Time started_;
+  TelemetryOptions options_;  // Of the thread `checks`.
   // Held while the servers are read, so that none ends meanwhile.
   std::mutex mutex_;
   dns::Server* dns_ ABSL_GUARDED_BY(mutex_) = nullptr;
@@ -47,6 +59,7 @@ class Metrics {
   // The readings at both ends of the last whole interval; of the thread `checks`.
   Families before_, last_;
   absl::Time interval_end_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace pharos::agent

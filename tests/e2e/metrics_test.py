@@ -3,6 +3,7 @@ import json
 import pathlib
 import re
 import signal
+import socket
 import sys
 import unittest
 import urllib.request
@@ -55,7 +56,7 @@ class Metrics(lib.AgentTest):
         return self.read()[family][1].get((sample or family, labels), 0)
 
     def test_document_has_every_metric_and_no_other(self):
-        rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
+        rows = re.findall(r"^\| `([a-zA-Z_]+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
         self.assertEqual(sorted(rows),
                          sorted((name, kind) for name, (kind, _) in self.read().items()))
 
@@ -94,6 +95,45 @@ class Metrics(lib.AgentTest):
         self.assertEqual(sorted(found), ["Counters", "Gauges", "Points", "Samples", "Timestamp"])
         gauges = {gauge["Name"]: gauge for gauge in found["Gauges"]}
         self.assertGreater(gauges["pharos.catalog.index"]["Value"], 1)
+        self.assertEqual(gauges["consul.autopilot.healthy"]["Value"], 1)
+
+    def test_services_are_counted_by_consuls_names(self):
+        for path in ("health/service/web?tag=v1", "health/service/web", "health/service/nosuch",
+                     "catalog/service/web"):
+            self.get(f"/v1/{path}")
+        for name, labels in (("health_service_query", 'service="web"'),
+                             ("health_service_query_tag", 'service="web",tag="v1"'),
+                             ("health_service_not_found", 'service="nosuch"'),
+                             ("catalog_service_query", 'service="web"')):
+            self.assertGreaterEqual(self.value(f"consul_{name}", labels=labels), 1, name)
+        self.assertEqual(self.value("consul_health_service_not_found", labels='service="web"'), 0)
+
+    def test_questions_are_counted_by_consuls_names(self):
+        node = 'node="agent-1"'
+        before = {name: self.value(name, f"{name}_count", node)
+                  for name in ("consul_dns_domain_query", "consul_dns_ptr_query")}
+        reads = self.value("consul_rpc_query")
+        for _ in range(3):
+            self.dig("web.service.consul")
+        self.dig("1.0.0.10.in-addr.arpa", "PTR")
+        after = {name: self.value(name, f"{name}_count", node) for name in before}
+        self.assertEqual([after[name] - before[name] for name in before], [3, 1])
+        self.assertEqual(self.value("consul_rpc_query"), reads + 3)
+
+    def test_intervals_are_streamed(self):
+        url = f"http://127.0.0.1:{self.agent.ports['http']}/v1/agent/metrics/stream"
+        with urllib.request.urlopen(url, timeout=15) as stream:
+            first = json.loads(stream.readline())
+            self.get("/v1/health/service/web")
+            self.get("/v1/catalog/nodes")
+            second = json.loads(stream.readline())
+        self.assertNotEqual(first["Timestamp"], second["Timestamp"])
+        samples = {(each["Name"], *each["Labels"].values()): each for each in second["Samples"]}
+        health = samples["pharos.http.request.seconds", "health"]
+        self.assertGreaterEqual(health["Count"], 1)
+        self.assertLessEqual(0 < health["Min"] and health["Min"], health["Mean"])
+        self.assertLessEqual(health["Mean"], health["Max"])
+        self.assertAlmostEqual(health["Sum"], health["Mean"] * health["Count"])
 
     def test_targets_for_prometheus(self):
         web, = json.loads(self.get("/v1/prometheus/sd?service=web"))
@@ -108,6 +148,32 @@ class Metrics(lib.AgentTest):
         wire.until("metrics in the log", lambda: re.search(
             r'agent\.metrics: pharos_dns_replies_total\{rcode="NXDOMAIN"\} [1-9]',
             self.agent.log(500)))
+
+
+class Telemetry(lib.AgentTest):
+    config = {"telemetry": {"metrics_prefix": "mesh", "disable_hostname": False,
+                            "prefix_filter": ["-mesh.rpc", "+mesh.rpc.queries", "-pharos"]}}
+
+    def names(self):
+        url = f"http://127.0.0.1:{self.agent.ports['http']}/v1/agent/metrics?format=prometheus"
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return set(parse(reply.read().decode()))
+
+    def test_is_configured(self):
+        names = self.names()
+        host = re.sub(r"[.\-]", "_", socket.gethostname())
+        self.assertLessEqual({"mesh_dns_domain_query", f"mesh_{host}_autopilot_healthy"}, names)
+        self.assertFalse({name for name in names if name.startswith(("pharos", "consul"))})
+        self.assertNotIn("mesh_rpc_query", names)
+
+    def test_prefix_filter_is_reloaded(self):
+        config = json.loads((self.agent.folder / "config.json").read_text())
+        config["telemetry"]["prefix_filter"] = ["-mesh"]
+        self.agent.write("config.json", config)
+        self.agent.process.send_signal(signal.SIGHUP)
+        wire.until("what is asked for is shown",
+                   lambda: "pharos_catalog_nodes" in self.names())
+        self.assertFalse({name for name in self.names() if name.startswith("mesh")})
 
 
 if __name__ == "__main__":
