@@ -74,10 +74,17 @@ absl::Status Agent::StartParts() {
   RETURN_IF_ERROR(StartDns());
   metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
+  if (http_ != nullptr) {
+    watches_ = std::make_unique<Watches>(local_->loop(), *http_);
+    watches_->Set(config.watches);
+  } else if (!config.watches.empty()) {
+    PHAROS_LOG(kWarn, "agent", "Watches ask by the HTTP API, which is off: none is run");
+  }
   return absl::OkStatus();
 }
 
 Agent::~Agent() {
+  watches_.reset();
   if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr, nullptr);
   http_.reset();
   dns_.reset();
@@ -211,6 +218,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   Config next = loaded_.config;
   next.services = loaded.config.services;
   next.checks = loaded.config.checks;
+  next.watches = loaded.config.watches;
   next.node_meta = loaded.config.node_meta;
   next.log.level = loaded.config.log.level;
   next.checks_config.discard_output = loaded.config.checks_config.discard_output;
@@ -261,6 +269,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
       static_cast<http::Api&>(handler).SetReadDefaults(MakeReadDefaults(next));
     });
     if (new_tls) RETURN_IF_ERROR(http_->ReloadTls(tls));
+    watches_->Set(next.watches);
   }
   if (!need_restart.empty()) {
     PHAROS_LOG(kWarn, "agent", "Changes of these keys wait for a restart: %s",

@@ -17,6 +17,7 @@
 #include "agent/local/local_agent.h"
 #include "agent/metrics/metrics.h"
 #include "agent/query_taps.h"
+#include "agent/watches.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "cluster/consensus.h"
@@ -88,6 +89,7 @@ class Agent {
   std::vector<std::function<void(absl::Status)>> reloads_ ABSL_GUARDED_BY(mutex_);
   http::CacheMarks cache_marks_;
   std::unique_ptr<http::Server> http_;
+  std::unique_ptr<Watches> watches_;
 };
 
 }  // namespace pharos::agent

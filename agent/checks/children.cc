@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,9 +30,12 @@ absl::Status ErrnoStatus(std::string_view what, int error) {
 // What posix_spawn is told: descriptors, session and signals of the child.
 class SpawnSettings {
  public:
-  explicit SpawnSettings(int output_fd) {
+  // An `input_fd` of -1: /dev/null.
+  SpawnSettings(int input_fd, int output_fd) {
     CHECK(posix_spawn_file_actions_init(&actions_) == 0 && posix_spawnattr_init(&attributes_) == 0);
-    CHECK(posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0);
+    CHECK((input_fd < 0
+               ? posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+               : posix_spawn_file_actions_adddup2(&actions_, input_fd, STDIN_FILENO)) == 0);
     CHECK(posix_spawn_file_actions_adddup2(&actions_, output_fd, STDOUT_FILENO) == 0);
     CHECK(posix_spawn_file_actions_adddup2(&actions_, output_fd, STDERR_FILENO) == 0);
     // Not every library opens its sockets to close on exec.
@@ -52,18 +56,43 @@ class SpawnSettings {
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
   // 0 or an errno, execve's too.
-  int Spawn(const std::vector<std::string>& args, pid_t& pid) const {
-    std::vector<char*> argv;
-    argv.reserve(args.size() + 1);
-    for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
-    argv.push_back(nullptr);
-    return posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv.data(), environ);
+  int Spawn(const std::vector<std::string>& args, const std::vector<std::string>& environment,
+            pid_t& pid) const {
+    std::vector<char*> argv = Pointers(args), envp = Pointers(environment);
+    // The first of two of one name counts.
+    for (char** ours = environ; *ours != nullptr; ++ours) envp.insert(envp.end() - 1, *ours);
+    return posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv.data(), envp.data());
   }
 
  private:
+  // As execve(2) takes them: the last is null.
+  static std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
+    for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+    pointers.push_back(nullptr);
+    return pointers;
+  }
+
   posix_spawn_file_actions_t actions_;
   posix_spawnattr_t attributes_;
 };
+
+// A file in memory with the text, to be read from its beginning; -1: there is no room for it.
+int MakeInput(const std::string& text) {
+  const int fd = memfd_create("input", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t written = write(fd, text.data() + at, text.size() - at);
+    if (written < 0) {
+      close(fd);
+      return -1;
+    }
+    at += static_cast<size_t>(written);
+  }
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
 
 // Whether the child had ended; its descriptor is closed then.
 bool Reap(int pid_fd) {
@@ -90,12 +119,15 @@ Children::~Children() {
   }
 }
 
-absl::StatusOr<Child> Children::Start(const std::vector<std::string>& args) {
+absl::StatusOr<Child> Children::Start(const std::vector<std::string>& args,
+                                      const ChildInput& input) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("cannot make a pipe", errno);
+  const int input_fd = input.text.empty() ? -1 : MakeInput(input.text);
   Child child;
-  const int error = SpawnSettings(ends[1]).Spawn(args, child.pid);
+  const int error = SpawnSettings(input_fd, ends[1]).Spawn(args, input.environment, child.pid);
   close(ends[1]);
+  if (input_fd >= 0) close(input_fd);
   if (error != 0) {
     close(ends[0]);
     return ErrnoStatus(absl::StrFormat("cannot run \"%s\"", args[0]), error);

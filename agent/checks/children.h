@@ -18,6 +18,12 @@ struct Child {
   int output_fd = -1;  // What it writes to its standard output and error. Does not block.
 };
 
+// What a child is given beside its arguments.
+struct ChildInput {
+  std::string text{};                      // On its standard input; empty: /dev/null is there.
+  std::vector<std::string> environment{};  // `NAME=value`, beside ours.
+};
+
 // All calls are on the loop's thread.
 class Children {
  public:
@@ -28,9 +34,9 @@ class Children {
   Children& operator=(const Children&) = delete;
 
   // Starts `args` (its first is looked for in PATH) in a session of its own, with our environment,
-  // /dev/null as standard input, one pipe as standard output and error, no other descriptor, and
-  // the default action for every signal. An error says why it could not be started.
-  absl::StatusOr<Child> Start(const std::vector<std::string>& args);
+  // one pipe as standard output and error, no other descriptor, and the default action for every
+  // signal. An error says why it could not be started.
+  absl::StatusOr<Child> Start(const std::vector<std::string>& args, const ChildInput& input = {});
 
   // Kills what is left of the child's process group, with SIGKILL, and takes the child's end when
   // it comes. Processes that left the group (setsid(1)) go on.

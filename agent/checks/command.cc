@@ -21,8 +21,9 @@ Command::~Command() {
   if (child_.pid >= 0) End();
 }
 
-absl::Status Command::Start(const std::vector<std::string>& args, Ended ended) {
-  absl::StatusOr<Child> child = children_.Start(args);
+absl::Status Command::Start(const std::vector<std::string>& args, Ended ended,
+                            const ChildInput& input) {
+  absl::StatusOr<Child> child = children_.Start(args, input);
   if (!child.ok()) return child.status();
   child_ = *child;
   ended_ = std::move(ended);

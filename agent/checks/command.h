@@ -29,7 +29,8 @@ class Command {
 
   // Runs `args` (Children::Start) and calls `ended` once its first process has ended; what that
   // left running in its process group is killed. Once.
-  absl::Status Start(const std::vector<std::string>& args, Ended ended);
+  absl::Status Start(const std::vector<std::string>& args, Ended ended,
+                     const ChildInput& input = {});
 
   std::string Output() const { return output_.Text(); }
 

@@ -302,6 +302,7 @@ void BuildDefinitions(const Settings& settings, const SourceNames& names, Proble
   config.services =
       ReadServices(settings.Find("services"), scripts, names, problems, definition_notes);
   config.checks = ReadChecks(settings.Find("checks"), scripts, problems);
+  config.watches = ReadWatches(settings.Find("watches"), problems, definition_notes);
   notes.warnings.insert(notes.warnings.end(), definition_notes.warnings.begin(),
                         definition_notes.warnings.end());
   notes.no_effect_keys = std::move(definition_notes.no_effect_keys);

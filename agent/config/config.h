@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "agent/config/definition.h"
+#include "agent/config/watch.h"
 #include "base/ip_address.h"
 #include "base/log.h"
 #include "dns/cookie.h"
@@ -163,6 +164,7 @@ struct Config {
 
   std::vector<ServiceDefinition> services;
   std::vector<CheckDefinition> checks;  // Those not given inside a service.
+  std::vector<WatchDefinition> watches;
   bool enable_script_checks = false;
   bool enable_local_script_checks = false;  // Also true where enable_script_checks is.
 };

@@ -348,7 +348,7 @@ constexpr Key kKeys[] = {
     {"verify_incoming_rpc", kBool, kNone, kRestart},
     {"verify_outgoing", kBool, kNone, kRestart},
     {"verify_server_hostname", kBool, kNone, kRestart},
-    {"watches", kDefinitions, kNone, kReload},
+    {"watches", kDefinitions, kYes, kReload},
     {"xds", kAnything, kNone, kRestart},
 };
 
