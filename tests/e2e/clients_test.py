@@ -1,5 +1,6 @@
 """Clients that others wrote: libraries, and servers that find their backends by our DNS."""
 import http.server
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -199,6 +201,85 @@ class Proxies(unittest.TestCase):
             """)
         self.start("/usr/sbin/nginx", "-c", config, "-p", self.folder.name)
         self.follows_health()
+
+
+@unittest.skipUnless(shutil.which("prometheus"), "Debian's package prometheus is not installed")
+class Prometheus(unittest.TestCase):
+    """Prometheus reads our metrics, and finds what to scrape by HTTP. (Debian's is built without
+    its discovery for Consul, whose requests are in sequences_test.py.)"""
+
+    def setUp(self):
+        self.agent = self.enterContext(lib.Agent({"node_meta": {"rack-id": "r1"}}))
+        self.client = http_client.Client(self.agent.ports["http"])
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.port, = lib.free_ports(1)
+        address = f"127.0.0.1:{self.agent.ports['http']}"
+        (self.folder / "prometheus.yml").write_text(textwrap.dedent(f"""
+            global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
+            scrape_configs:
+              - job_name: agent
+                metrics_path: /v1/agent/metrics
+                params: {{ format: [prometheus] }}
+                static_configs: [{{ targets: ["{address}"] }}]
+              - job_name: http_sd
+                http_sd_configs:
+                  - {{ url: "http://{address}/v1/prometheus/sd", refresh_interval: 1s }}
+            """))
+        with open(self.folder / "log", "wb") as log:
+            process = subprocess.Popen(
+                ["prometheus", f"--config.file={self.folder}/prometheus.yml",
+                 f"--storage.tsdb.path={self.folder}/data",
+                 f"--web.listen-address=127.0.0.1:{self.port}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def stop():
+            process.terminate()
+            process.wait(timeout=lib.STOP_SECONDS)
+        self.addCleanup(stop)
+
+    def ask(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}",
+                                        timeout=5) as reply:
+                return json.load(reply)["data"]
+        except OSError:
+            return None
+
+    def found(self, service):
+        """{address: labels from discovery} of a service."""
+        targets = (self.ask("targets") or {"activeTargets": []})["activeTargets"]
+        return {target["discoveredLabels"]["__address__"]:
+                {name: value for name, value in target["discoveredLabels"].items()
+                 if name.startswith("__meta_consul_")}
+                for target in targets if target["scrapePool"] == "http_sd" and
+                target["discoveredLabels"].get("__meta_consul_service") == service}
+
+    def test_discovery(self):
+        for i in (1, 2):
+            self.client.put("agent/service/register", {
+                "Name": "web", "ID": f"web-{i}", "Address": f"10.0.0.{i}", "Port": 80,
+                "Tags": ["v1", "blue"], "Meta": {"a-b": "c"},
+                "Check": {"TTL": "1h", "Status": "passing"}})
+        self.client.put("agent/service/register", {"Name": "bare", "Port": 90})
+        wire.until("they are found", lambda: len(self.found("web")) == 2 and
+                   len(self.found("bare")) == 1, seconds=30)
+        self.assertEqual(sorted(self.found("web")), ["10.0.0.1:80", "10.0.0.2:80"])
+        labels = self.found("web")["10.0.0.1:80"]
+        self.assertEqual(labels["__meta_consul_tags"], ",v1,blue,")
+        self.assertEqual(labels["__meta_consul_metadata_rack_id"], "r1")
+
+        self.client.put("agent/check/fail/service:web-1")
+        self.client.put("agent/service/maintenance/web-2?enable=true")
+        self.client.put("agent/service/deregister/bare")
+        wire.until("changes are", lambda: not self.found("bare") and
+                   {address: labels["__meta_consul_health"]
+                    for address, labels in self.found("web").items()} ==
+                   {"10.0.0.1:80": "critical", "10.0.0.2:80": "maintenance"}, seconds=30)
+
+        query = urllib.parse.quote('count({__name__=~"(pharos|consul)_.+",job="agent"})')
+        wire.until("the agent's metrics are read", lambda: (self.ask(
+            f"query?query={query}") or {}).get("result"), seconds=30)
+        self.assertGreater(int(self.ask(f"query?query={query}")["result"][0]["value"][1]), 100)
 
 
 if __name__ == "__main__":

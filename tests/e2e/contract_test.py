@@ -20,14 +20,14 @@ READY_SECONDS = 2
 
 
 class Harness:
-    """One agent, started as `consul agent -config-file FOLDER/config.json`, with its output in a
-    pipe that is read to its end."""
+    """One agent, started as `consul agent -config-file FOLDER/config.json`, found on PATH, in a
+    working directory of the harness, with its output in a pipe that is read to its end."""
 
-    def __init__(self, test, second_file=None, **keys):
+    def __init__(self, test, second_file=None, cwd=None, ports=None, **keys):
         self.folder = tempfile.TemporaryDirectory(prefix="TestAPI_CatalogServices_NodeMetaFilter")
         test.addCleanup(self.folder.cleanup)
         names = ["dns", "http", "https", "serf_lan", "serf_wan", "server"]
-        self.ports = dict(zip(names, lib.free_ports(len(names))))
+        self.ports = ports or dict(zip(names, lib.free_ports(len(names))))
         node_id = str(uuid.uuid4())
         self.config = {
             "node_name": f"node-{node_id}", "node_id": node_id,
@@ -39,13 +39,15 @@ class Harness:
                         "enabled": True}, **keys}
         path = pathlib.Path(self.folder.name) / "config.json"
         path.write_text(json.dumps(self.config))
-        command = [lib.PHAROS, "agent", "-config-file", str(path)]
+        (pathlib.Path(self.folder.name) / "consul").symlink_to(lib.PHAROS)
+        command = ["consul", "agent", "-config-file", str(path)]
         if second_file is not None:
             self.second = pathlib.Path(self.folder.name) / "second.json"
             self.second.write_text(second_file)
             command += ["-config-file", str(self.second)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=cwd, env={**os.environ, "PATH": f"{self.folder.name}:{os.environ['PATH']}"})
         test.addCleanup(self.kill)
         self.client = http_client.Client(self.ports["http"])
 
@@ -109,6 +111,38 @@ class Contract(unittest.TestCase):
         node = harness.client.get("catalog/nodes?index=0").json[0]["Node"]
         checks = harness.client.get(f"health/node/{node}").json
         self.assertIn("serfHealth", [check["CheckID"] for check in checks])
+
+    def test_takes_every_key_that_harnesses_write(self):
+        acl = {"enabled": True, "default_policy": "deny", "enable_token_replication": True,
+               "policy_ttl": "30s", "token_ttl": "30s", "down_policy": "extend-cache",
+               "enable_key_list_policy": True, "disabled_ttl": "2m",
+               "tokens": {"master": "root", "agent": "a", "agent_master": "b", "default": "c",
+                          "replication": "d"}}
+        names = ["dns", "http", "https", "serf_lan", "serf_wan", "server", "proxy_min_port",
+                 "proxy_max_port"]
+        harness = Harness(
+            self, ports=dict(zip(names, lib.free_ports(len(names)))), datacenter="dc2",
+            primary_datacenter="dc1", node_name="node123", node_meta={"somekey": "somevalue"},
+            acl=acl, encrypt="d8wu8CSUrqgtjVsvcBPmhQ==", raft_protocol=3, enable_debug=True,
+            enable_script_checks=True, verify_incoming_rpc=True, verify_outgoing=True,
+            acl_master_token="root", acl_datacenter="dc1", acl_default_policy="deny",
+            segments=[{"name": "alpha", "bind": "127.0.0.1", "port": 1, "advertise": "127.0.0.1"}])
+        harness.wait()
+        node, = harness.client.get("catalog/nodes").json
+        self.assertEqual((node["Node"], node["Datacenter"], node["Meta"]["somekey"]),
+                         ("node123", "dc2", "somevalue"))
+
+    def test_ports_are_free_again_at_once(self):
+        first = Harness(self)
+        first.wait()
+        # A connection that the agent closes first would keep its port for a while.
+        idle = first.client.connect()
+        self.addCleanup(idle.close)
+        idle.connect()
+        self.assertLess(first.interrupt(), 1.5)
+        second = Harness(self, ports=first.ports)
+        second.wait()
+        self.assertNotEqual(first.config["node_name"], second.config["node_name"])
 
     def test_registration_is_in_the_catalog_at_once(self):
         harness = Harness(self)
@@ -178,8 +212,8 @@ class Contract(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         make_certificates(folder.name)
         at = lambda name: f"{folder.name}/{name}"
-        harness = Harness(self, ca_file=at("ca.pem"), cert_file=at("server.pem"),
-                          key_file=at("server.key"), verify_incoming_https=True)
+        harness = Harness(self, cwd=folder.name, ca_file="ca.pem", cert_file="./server.pem",
+                          key_file="server.key", verify_incoming_https=True)
         harness.wait()
         port = harness.ports["https"]
         known = http_client.Client(port, tls=http_client.insecure_tls(at("client.pem"),
