@@ -80,8 +80,9 @@ TEST(Router, SaysWhichMethodsAPathHas) {
 TEST(Router, RefusesControlCharactersUnlessTold) {
   EXPECT_EQ(Ask(MakeRouter(), Method::kGet, "/v1/one/a%0Ab").status, 400);
   EXPECT_EQ(Ask(MakeRouter(), Method::kGet, "/v1/one/%C3%A4").status, 200) << "letters are none";
-  EXPECT_EQ(Text(Ask(MakeRouter({.allow_unprintable = true}), Method::kGet, "/v1/one/a%07b")),
-            "one(a\ab)");
+  RouterOptions options;
+  options.allow_unprintable = true;
+  EXPECT_EQ(Text(Ask(MakeRouter(options), Method::kGet, "/v1/one/a%07b")), "one(a\ab)");
 }
 
 TEST(Router, RefusesOtherTenanciesThanTheOnlyOne) {
@@ -99,8 +100,10 @@ TEST(Router, RefusesOtherTenanciesThanTheOnlyOne) {
 }
 
 TEST(Router, RefusesBlockedPathsAndForeignWrites) {
-  const Router router = MakeRouter(
-      {.block_endpoints = {"/v1/one"}, .allow_writes_from = {*Cidr::Parse("127.0.0.0/8")}});
+  RouterOptions options;
+  options.block_endpoints = {"/v1/one"};
+  options.allow_writes_from = {*Cidr::Parse("127.0.0.0/8")};
+  const Router router = MakeRouter(options);
   EXPECT_EQ(Ask(router, Method::kGet, "/v1/one/x").status, 403);
   EXPECT_EQ(Ask(router, Method::kGet, "/v1/list").status, 200) << "reads are free";
   EXPECT_EQ(Ask(router, Method::kPut, "/v1/write").status, 403);

@@ -1,4 +1,5 @@
 """The agent as its operator sees it: start, files, signals, reload, stop."""
+import json
 import os
 import pathlib
 import re
@@ -157,6 +158,39 @@ class Start(unittest.TestCase):
             self.assertEqual(reply.rdata(), ["127.0.0.1"])
             self.assertIn(f"Node ID: '{node_id}'", log_of(agent))
             self.assertEqual((agent.folder / "new/data/node-id").read_text().strip(), node_id)
+
+
+class Log(unittest.TestCase):
+    def test_is_put_aside_when_it_is_large(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with lib.Agent({"log_file": f"{folder}/agent.log", "log_rotate_bytes": 2000,
+                            "log_rotate_max_files": 2}) as agent:
+                for _ in range(20):
+                    agent.process.send_signal(signal.SIGUSR1)  # Some hundred lines each.
+                    if len(os.listdir(folder)) == 3:
+                        break
+                    time.sleep(0.05)
+                wire.until("two old ones are kept", lambda: len(os.listdir(folder)) == 3)
+            names = sorted(os.listdir(folder))
+            self.assertRegex(" ".join(names), r"^agent-\d{19}\.log agent-\d{19}\.log agent\.log$")
+            for name in names:
+                lines = pathlib.Path(folder, name).read_text().splitlines()
+                self.assertLessEqual(sum(map(len, lines)), 2000)
+                self.assertTrue(all(re.match(r"    \d{4}-", line) for line in lines), lines)
+
+    def test_as_json(self):
+        with lib.Agent({"log_json": True}) as agent:
+            wire.until("a line", lambda: '"@level":"info"' in agent.log())
+            lines = [json.loads(line) for line in agent.log().splitlines()
+                     if line.startswith("{")]
+        self.assertTrue(all({"@level", "@message", "@module", "@timestamp"} <= set(line)
+                            for line in lines))
+
+    def test_in_a_folder_that_is_missing(self):
+        with self.assertRaisesRegex(AssertionError, 'log_file "/nonexistent/x.log" cannot be '
+                                                    "opened: No such file or directory"):
+            with lib.Agent({"log_file": "/nonexistent/x.log"}):
+                pass
 
 
 class StartThatFails(unittest.TestCase):
@@ -400,4 +434,5 @@ class Stop(unittest.TestCase):
             self.assertEqual(agent.dig("agent-1.node.consul", "A", "+tcp").status, "NOERROR")
 
 
-lib.main()
+if __name__ == "__main__":
+    lib.main()

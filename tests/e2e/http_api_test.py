@@ -1,5 +1,6 @@
 """The HTTP API as Consul's clients know it: statuses, texts, headers and shapes of JSON. What is
 expected was answered by Consul 1.8.7; members that later versions added may be there as well."""
+import json
 import pathlib
 import sys
 import unittest
@@ -241,6 +242,16 @@ class Api(lib.AgentTest):
             "Meta": {"consul-network-segment": ""}}))
         members = self.client.get("agent/members").json
         self.assertEqual([member["Name"] for member in members], ["agent-1"])
+
+    def test_log_as_json(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.agent.ports['http']}/v1/agent/monitor"
+                                    "?logjson&loglevel=info", timeout=10) as log:
+            self.client.put("agent/service/register", {"Name": "logged"})
+            line = json.loads(log.readline())
+        self.client.put("agent/service/deregister/logged")
+        self.assertEqual((line["@level"], line["@module"], line["@message"]),
+                         ("info", "agent", "Synced service: service=logged"))
+        self.assertRegex(line["@timestamp"], r"^\d{4}-\d\d-\d\dT[\d:.]+Z$")
 
     def test_root_says_what_this_is(self):
         url = f"http://127.0.0.1:{self.agent.ports['http']}/"
