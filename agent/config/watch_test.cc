@@ -43,7 +43,7 @@ TEST(ReadWatches, KnowsWhatEachTypeWatches) {
        {{"tag", "x"}, {"tag", "y"}, {"passing", "1"}}},
       {R"(type = "service" service = "web" tag = "x" filter = "Service.Port == 80")",
        "/v1/health/service/web",
-       {{"tag", "x"}, {"filter", "Service.Port == 80"}}},
+       {{"filter", "Service.Port == 80"}, {"tag", "x"}}},
       {R"(type = "checks")", "/v1/health/state/any", {}},
       {R"(type = "checks" state = "critical")", "/v1/health/state/critical", {}},
       {R"(type = "checks" service = "web")", "/v1/health/checks/web", {}},
