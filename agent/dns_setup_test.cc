@@ -109,6 +109,15 @@ TEST(MakeAnswerConfig, TakesOverWhatShapesAnswers) {
   EXPECT_EQ(answers.a_record_limit, 6U);
 }
 
+TEST(MakeAnswerConfig, SetsTcInTheStandardProfileWhateverElseIsSet) {
+  Config config;
+  EXPECT_FALSE(Answers(config).standard);
+  EXPECT_FALSE(Answers(config).enable_truncate);
+  config.dns.profile = DnsProfile::kStandard;
+  EXPECT_TRUE(Answers(config).standard);
+  EXPECT_TRUE(Answers(config).enable_truncate);
+}
+
 TEST(MakeAnswerConfig, SaysRecursionIsAvailableWithRecursors) {
   Config config;
   EXPECT_FALSE(Answers(config).recursion_available);

@@ -1,13 +1,22 @@
 #include "base/siphash.h"
 
 #include <bit>
+#include <cstring>
 
 namespace pharos {
 namespace {
 
-uint64_t LoadLittleEndian(const uint8_t* at, size_t octets = 8) {
+uint64_t LoadLittleEndian(const uint8_t* at, size_t octets) {
   uint64_t value = 0;
   for (size_t i = 0; i < octets; ++i) value |= uint64_t{at[i]} << (8 * i);
+  return value;
+}
+
+// A whole word, which every compiler we use makes one load of where the machine is little-endian.
+uint64_t LoadWord(const uint8_t* at) {
+  if constexpr (std::endian::native != std::endian::little) return LoadLittleEndian(at, 8);
+  uint64_t value;
+  std::memcpy(&value, at, sizeof value);
   return value;
 }
 
@@ -53,9 +62,9 @@ class State {
 }  // namespace
 
 uint64_t SipHash24(const SipHashKey& key, Octets message) {
-  State state(LoadLittleEndian(key.data()), LoadLittleEndian(key.data() + 8));
+  State state(LoadWord(key.data()), LoadWord(key.data() + 8));
   const size_t whole = message.size() / 8 * 8;
-  for (size_t at = 0; at < whole; at += 8) state.Compress(LoadLittleEndian(&message[at]));
+  for (size_t at = 0; at < whole; at += 8) state.Compress(LoadWord(&message[at]));
   // The last word: what is left, and the message's length in its top octet.
   const uint64_t rest = LoadLittleEndian(message.data() + whole, message.size() - whole);
   state.Compress(rest | uint64_t{message.size() & 0xff} << 56);

@@ -107,7 +107,7 @@ Handled Answerer::AnswerReverse() {
 Handled Answerer::Positive() {
   if (!needed_.empty())
     return {.outcome = Outcome::kResolve, .reply_octets = 0, .needed = std::move(needed_)};
-  return FinishWith(Rcode::kNoError);
+  return FinishWith(chain_end_);
 }
 
 Handled Answerer::Negative(Rcode rcode) {
@@ -116,7 +116,9 @@ Handled Answerer::Negative(Rcode rcode) {
 }
 
 Handled Answerer::FinishWith(Rcode rcode) {
-  const bool truncated = cut_partial_ || (cut_ && config_.enable_truncate);
+  // However many instances may be left out unsaid, not all of them: there are some.
+  const bool nothing_left = cut_ && writer_.answer_count() == 0;
+  const bool truncated = cut_partial_ || nothing_left || (cut_ && config_.enable_truncate);
   if (explains()) ExplainReply(rcode, truncated);
   const uint16_t flags = static_cast<uint16_t>(kFlagAa | (truncated ? kFlagTc : 0) |
                                                (config_.recursion_available ? kFlagRa : 0));

@@ -65,8 +65,11 @@ struct AnswerConfig {
   uint32_t node_ttl_s = 0;
   ServiceTtls service_ttls;
   SoaTimes soa;
+  // The standards also where Consul's clients may depend on Consul doing otherwise
+  // (docs/configuration.md).
+  bool standard = false;
   bool only_passing = false;
-  bool enable_truncate = false;
+  bool enable_truncate = false;  // TC when instances were left out; always where `standard` is.
   bool compression = true;
   bool node_meta_txt = true;         // Node metadata as TXT in the additional section.
   uint32_t udp_answer_limit = 3;     // Of answers over UDP without EDNS; 0: none of its own.

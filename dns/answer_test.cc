@@ -687,6 +687,73 @@ TEST_F(AnswerTest, NothingStandsBesideACname) {
       << "who asks for the CNAME is not led on";
 }
 
+// RFC 6604 section 3, RFC 2308 section 2.
+TEST_F(AnswerTest, InTheStandardProfileAChainHasTheRcodeOfItsEnd) {
+  catalog::v1::Command command;
+  auto* change = command.mutable_register_();
+  change->mutable_node()->set_name("chains");
+  change->mutable_node()->set_address("10.7.0.1");
+  for (const char* target : {"none.service.consul", "none.node.consul", "x.service.dc9.consul",
+                             "sick.service.consul", "zz.addr.consul", "foo.consul"}) {
+    auto* service = change->add_services();
+    service->set_id(target);
+    service->set_name("to-" + std::string(target).substr(0, std::string(target).find('.')) +
+                      std::to_string(change->services_size()));
+    service->set_address(target);
+  }
+  Load(command);
+  const struct {
+    std::string_view shows;
+    std::string name;
+    RrType type;
+    std::string_view consul, standard;
+    size_t soa;
+  } kRows[] = {
+      {"a service that is not there", "to-none1", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"a node that is not there", "to-none2", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"a datacenter that is not there", "to-x3", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"no healthy instance", "to-sick4", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"no address", "to-zz5", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"a name in no form", "to-foo6", RrType::kA, "NOERROR", "NXDOMAIN", 1},
+      {"no record of the type", "inner", RrType::kAaaa, "NOERROR", "NOERROR", 1},
+      {"records", "inner", RrType::kA, "NOERROR", "NOERROR", 0},
+      {"a loop", "ring1", RrType::kA, "NOERROR", "NOERROR", 0},
+  };
+  for (const auto& row : kRows) {
+    config_.standard = false;
+    const std::string name = row.name + ".service.consul.";
+    Judged judged = Ask(name, row.type);
+    EXPECT_EQ(judged.Status(), std::string(row.consul) + " QR AA RD") << row.shows;
+    EXPECT_THAT(judged.authority, IsEmpty()) << row.shows;
+    config_.standard = true;
+    judged = Ask(name, row.type);
+    EXPECT_EQ(judged.Status(), std::string(row.standard) + " QR AA RD") << row.shows;
+    EXPECT_EQ(judged.authority.size(), row.soa) << row.shows;
+    EXPECT_FALSE(judged.answer.empty()) << row.shows;
+  }
+}
+
+// However little fits, an answer that has nothing of what there is says so.
+TEST_F(AnswerTest, AnAnswerWithoutAnyOfItsRecordsIsTruncated) {
+  config_.compression = false;
+  std::string tag;
+  for (int i = 0; i < 3; ++i) tag += std::string(60, 't') + ".";
+  catalog::v1::Command command;
+  auto* change = command.mutable_register_();
+  change->mutable_node()->set_name("long");
+  change->mutable_node()->set_address("10.7.0.2");
+  auto* service = change->add_services();
+  const std::string service_name(40, 's');
+  service->set_name(service_name);
+  service->add_tags(tag.substr(0, tag.size() - 1));
+  Load(command);
+  const std::string name = tag + service_name + ".service.consul.";
+  const Judged judged = Ask(name, RrType::kSrv);
+  EXPECT_THAT(judged.answer, IsEmpty());
+  EXPECT_EQ(judged.Status(), "NOERROR QR AA TC RD");
+  EXPECT_EQ(Ask(name, RrType::kSrv, 0, Transport::kTcp).answer.size(), 1U);
+}
+
 TEST_F(AnswerTest, UnknownReverseNamesDoNotExist) {
   EXPECT_EQ(Ask("9.9.9.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");
   EXPECT_EQ(Ask("256.0.0.10.in-addr.arpa.", RrType::kPtr).Status(), "NXDOMAIN QR AA RD");

@@ -84,6 +84,7 @@ class Answerer {
   // Adds the address that the digits spell if it is of the type; false if they spell none.
   bool AddSpelledAddress(std::string_view digits, const NameParts& owner, RrType type,
                          Section section, uint32_t ttl_s);
+  static bool IsSpelledAddress(std::string_view digits);
   NameParts ZoneOwner() const;
   Octets SoaRdata(const Zone& zone, MutableOctets buffer) const;
   void AddSoa(Section section);
@@ -145,7 +146,8 @@ class Answerer {
   // The target's name; an address is spelled into `spelled`.
   NameParts SrvTargetName(const SrvRecord& record, MutableOctets spelled) const;
   void MarkRepeatedTargets(std::span<SrvRecord> records) const;
-  // How many of the records fit in the reply with the addresses of their targets.
+  // How many of the records fit in the reply: in Consul's profile with the addresses of their
+  // targets.
   size_t CountFittingSrv(std::span<const SrvRecord> records) const;
   // The same by the uncompressed count; at least one.
   size_t CountFittingSrvUncompressed(std::span<const SrvRecord> records) const;
@@ -168,6 +170,11 @@ class Answerer {
   std::optional<Name> FollowOutside(const Name& target, RrType type, Section section,
                                     std::optional<uint32_t> ttl_s);
   bool IsOurs(const Name& name) const;
+  // By the standard, a chain's RCODE is that of the name it ends at, and where it ends with
+  // nothing, there is the SOA record (RFC 6604 section 3, RFC 2308 section 2).
+  void EndChain(const NameQuestion& target, Rcode rcode);
+  void EndChainOutside(const UpstreamAnswer& answer);
+  Rcode RcodeAtEnd(const NameQuestion& name, const std::optional<Candidates>& candidates) const;
   NameParts TargetParts(Octets wire) const;
 
   const Query& query_;
@@ -183,6 +190,7 @@ class Answerer {
   uint16_t node_suffix_offset_ = 0;
   uint16_t addr_suffix_offset_ = 0;
   std::vector<UpstreamQuestion> needed_;
+  Rcode chain_end_ = Rcode::kNoError;  // Of the name that a chain of CNAMEs ends at.
   // What candidates were chosen from, where the snapshot has nothing ready.
   struct Chosen {
     std::vector<const registry::Instance*> instances;

@@ -65,16 +65,24 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
       target_offset = 0;
       continue;
     }
-    if (!question.datacenter.empty() && question.datacenter != config_.datacenter) return;
+    if (!question.datacenter.empty() && question.datacenter != config_.datacenter) {
+      if (section == Section::kAnswer) EndChain(question, Rcode::kNxDomain);
+      return;
+    }
 
     const NameParts owner{{}, target.wire(), 0, target_offset};
     std::optional<Candidates> candidates;
     if (NamesInstances(question.form)) {
-      candidates = FindCandidates(question).candidates;
-      if (!candidates) return;
+      Found found = FindCandidates(question);
+      if (!found.candidates) {
+        if (section == Section::kAnswer) EndChain(question, found.otherwise);
+        return;
+      }
+      candidates = std::move(found.candidates);
     }
     const uint32_t record_ttl_s =
         ttl_s.value_or(candidates ? candidates->ttl_s : config_.node_ttl_s);
+    const size_t before = writer_.offset();
     std::optional<Octets> next;
     if (question.form == NameForm::kNode) {
       next = FollowNode(question, owner, type, section, record_ttl_s);
@@ -83,7 +91,11 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
     } else if (question.form == NameForm::kAddress) {
       AddSpelledAddress(question.name, owner, type, section, record_ttl_s);
     }
-    if (!next) return;
+    if (!next) {
+      const bool nothing = section == Section::kAnswer && writer_.offset() == before;
+      if (nothing) EndChain(question, RcodeAtEnd(question, candidates));
+      return;
+    }
     const std::optional<Name> next_name = Name::FromWire(*next);
     if (!next_name) return;
     // The CNAMEs of a chain are written once, with the first type that is followed.
@@ -109,7 +121,7 @@ std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const Nam
   const Octets address = AddressFor(addresses, type);
   const bool for_type = type == RrType::kA || type == RrType::kAaaa || type == RrType::kAny;
   if (for_type && !address.empty() && !writer_.AddAddress(section, owner, address, ttl_s)) {
-    cut_ = cut_ || section == Section::kAnswer;
+    cut_partial_ = cut_partial_ || section == Section::kAnswer;
   }
   if (type == RrType::kAny && section == Section::kAnswer) {
     AddNodeMeta(section, *entry->node, owner, ttl_s);
@@ -124,6 +136,7 @@ std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
   const registry::Selection* selection = SelectionFor(*candidates.records, type);
   const size_t available = selection == nullptr ? 0 : selection->Count(candidates.include);
   if (available > 0) {
+    const ReplyWriter::Mark before = writer_.mark();
     size_t written = 0;
     for (const uint32_t position :
          Pick(candidates, *selection, LimitCount(available, true).count)) {
@@ -133,6 +146,10 @@ std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
     }
     // TC is for answers: what goes with them may be asked for by itself (RFC 2181 section 9).
     cut_ = cut_ || (section == Section::kAnswer && written < available);
+    cut_partial_ = cut_partial_ || (section == Section::kAnswer && written == 0);
+    // Half an RRset there would be taken for the whole; none at all is looked for.
+    const bool half = section == Section::kAdditional && written < available;
+    if (half && config_.standard) writer_.Rewind(before);
     return std::nullopt;
   }
   const registry::Selection& named = candidates.records->names;
@@ -167,9 +184,12 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
     }
     return std::nullopt;
   }
-  if (known->answer.extended_error) writer_.SetError(*known->answer.extended_error);
+  const UpstreamAnswer& answer = known->answer;
+  if (answer.extended_error) writer_.SetError(*answer.extended_error);
   std::optional<Name> back;
-  for (const Record& record : known->answer.answer) {
+  const Record* last = nullptr;
+  ReplyWriter::Mark rrset = writer_.mark();
+  for (const Record& record : answer.answer) {
     if (IsOurs(record.owner)) continue;
     if (record.type == RrType::kCname) {
       const std::optional<Name> next = Name::FromWire(record.rdata);
@@ -178,13 +198,68 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
     const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
     const bool wanted = record.type == RrType::kCname || record.type == question.qtype;
     if (!wanted || (section == Section::kAdditional && !address && type != RrType::kA)) continue;
+    const bool same_rrset =
+        last != nullptr && last->type == record.type && last->owner == record.owner;
+    if (!same_rrset) rrset = writer_.mark();
+    last = &record;
     if (!writer_.AddRecord(section, record.type, {{}, record.owner.wire(), 0},
                            ttl_s.value_or(record.ttl_s), record.rdata)) {
+      // RFC 2181 section 9: an RRset is whole, or TC is set, or in additional it is not there.
+      if (section == Section::kAdditional) writer_.Rewind(rrset);
       cut_partial_ = cut_partial_ || section == Section::kAnswer;
       return std::nullopt;
     }
   }
+  if (section == Section::kAnswer && !back && answer.rcode == Rcode::kNxDomain) {
+    EndChainOutside(answer);
+  }
   return back;
+}
+
+void Answerer::EndChain(const NameQuestion& target, Rcode rcode) {
+  if (!config_.standard || cut_partial_) return;
+  chain_end_ = rcode;
+  std::array<uint8_t, kSoaRdataOctetsMax> buffer;
+  const bool added =
+      writer_.AddRecord(Section::kAuthority, RrType::kSoa, {{}, target.zone->name.wire()},
+                        config_.soa.minimum_s, SoaRdata(*target.zone, buffer));
+  cut_partial_ = cut_partial_ || !added;
+}
+
+void Answerer::EndChainOutside(const UpstreamAnswer& answer) {
+  if (!config_.standard || cut_partial_) return;
+  chain_end_ = Rcode::kNxDomain;
+  for (const Record& record : answer.authority) {
+    if (record.type != RrType::kSoa) continue;
+    writer_.AddRecord(Section::kAuthority, RrType::kSoa, {{}, record.owner.wire()}, record.ttl_s,
+                      record.rdata);
+    return;
+  }
+}
+
+Rcode Answerer::RcodeAtEnd(const NameQuestion& name,
+                           const std::optional<Candidates>& candidates) const {
+  bool exists = false;
+  switch (name.form) {
+    case NameForm::kApex:
+    case NameForm::kNameServer:
+    case NameForm::kEmptyNonTerminal:
+      exists = true;
+      break;
+    case NameForm::kTag:
+      exists = snapshot_.HasTag(name.tag);
+      break;
+    case NameForm::kNode:
+      exists = snapshot_.FindNode(name.name) != nullptr || snapshot_.HasNodeBelow(name.name);
+      break;
+    case NameForm::kAddress:
+      exists = IsSpelledAddress(name.name);
+      break;
+    default:
+      exists = candidates && candidates->records->everyone.Count(candidates->include) > 0;
+      break;
+  }
+  return exists ? Rcode::kNoError : Rcode::kNxDomain;
 }
 
 bool Answerer::IsOurs(const Name& name) const {

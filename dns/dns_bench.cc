@@ -29,6 +29,16 @@ std::vector<uint8_t> MakeRequest(const std::string& name, RrType type) {
   return request;
 }
 
+// The request with an OPT record that has `options`.
+std::vector<uint8_t> WithOpt(std::vector<uint8_t> request, const std::vector<uint8_t>& options) {
+  request[11] = 1;  // One additional record.
+  const std::vector<uint8_t> opt = {0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0};
+  request.insert(request.end(), opt.begin(), opt.end());
+  request.push_back(static_cast<uint8_t>(options.size()));
+  request.insert(request.end(), options.begin(), options.end());
+  return request;
+}
+
 // A catalog of so many services, made once for each size.
 const registry::Snapshot& CatalogOf(int64_t services) {
   static auto& catalogs = *new std::vector<std::pair<int64_t, std::unique_ptr<registry::Catalog>>>;
@@ -94,9 +104,27 @@ void BM_Sample(benchmark::State& state) {
 }
 BENCHMARK(BM_Sample)->Arg(3)->Arg(100)->Arg(10'000);
 
+enum class With : uint8_t { kNothing, kOpt, kClientCookie, kCookie };
+
+// Gives each request the OPT record that is to be measured.
+void AddOptions(With with, const AnswerContext& context,
+                std::vector<std::vector<uint8_t>>& requests) {
+  if (with == With::kNothing) return;
+  std::vector<uint8_t> option;
+  if (with != With::kOpt) {
+    Cookie cookie;
+    const std::vector<uint8_t> client_cookie(kClientCookieOctets, 'c');
+    context.cookies->Check(client_cookie, context.client, context.clock->Now(), cookie);
+    const size_t octets = with == With::kCookie ? kCookieOctets : kClientCookieOctets;
+    option = {0, static_cast<uint8_t>(EdnsOption::kCookie), 0, static_cast<uint8_t>(octets)};
+    option.insert(option.end(), cookie.begin(), cookie.begin() + static_cast<ptrdiff_t>(octets));
+  }
+  for (std::vector<uint8_t>& request : requests) request = WithOpt(request, option);
+}
+
 // Answers questions about names drawn at random from the whole catalog, so that the larger ones
 // show what the caches do not hold.
-void Handle(benchmark::State& state, const char* pattern, RrType type) {
+void Handle(benchmark::State& state, const char* pattern, RrType type, With with = With::kNothing) {
   const registry::Snapshot& snapshot = CatalogOf(state.range(0));
   const AnswerConfig config = Config();
   Random random(1);
@@ -108,7 +136,12 @@ void Handle(benchmark::State& state, const char* pattern, RrType type) {
   }
   const std::vector<ExternalAnswer> nothing;
   AnswerScratch scratch;
-  const AnswerContext context{config, snapshot, Transport::kUdp, random, scratch, nothing};
+  CookieMaker cookies(config.cookies);
+  const ManualClock clock;
+  AnswerContext context{config, snapshot, Transport::kUdp, random, scratch, nothing};
+  context.cookies = &cookies;
+  context.clock = &clock;
+  AddOptions(with, context, requests);
   std::vector<uint8_t> reply(kMessageOctetsMax);
   Query query;
   size_t next = 0;
@@ -120,8 +153,16 @@ void Handle(benchmark::State& state, const char* pattern, RrType type) {
 void BM_HandleA(benchmark::State& state) { Handle(state, "svc", RrType::kA); }
 void BM_HandleSrv(benchmark::State& state) { Handle(state, "svc", RrType::kSrv); }
 void BM_HandleNxDomain(benchmark::State& state) { Handle(state, "none", RrType::kA); }
+void BM_HandleOpt(benchmark::State& state) { Handle(state, "svc", RrType::kA, With::kOpt); }
+void BM_HandleClientCookie(benchmark::State& state) {
+  Handle(state, "svc", RrType::kA, With::kClientCookie);
+}
+void BM_HandleCookie(benchmark::State& state) { Handle(state, "svc", RrType::kA, With::kCookie); }
 BENCHMARK(BM_HandleA)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(BM_HandleSrv)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(BM_HandleOpt)->Arg(1'000);
+BENCHMARK(BM_HandleClientCookie)->Arg(1'000);
+BENCHMARK(BM_HandleCookie)->Arg(1'000);
 BENCHMARK(BM_HandleNxDomain)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 
 }  // namespace

@@ -101,7 +101,9 @@ class ForwardedReply {
 size_t WriteForwardedReply(const Query& query, const UpstreamAnswer& answer, size_t octets_max,
                            MutableOctets reply) {
   ForwardedReply writer(query, reply, octets_max);
-  if (answer.extended_error) writer.SetError(*answer.extended_error);
+  const bool explain =
+      answer.rcode != Rcode::kServFail || (query.edns && query.edns->reply.explain_failure);
+  if (answer.extended_error && explain) writer.SetError(*answer.extended_error);
   const bool answer_whole = writer.AddSection(0, answer.answer);
   const bool authority_whole = answer_whole && writer.AddSection(1, answer.authority);
   if (authority_whole) writer.AddSection(2, answer.additional);

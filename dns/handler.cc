@@ -11,6 +11,7 @@ namespace {
 void SettleOptions(const AnswerContext& context, Edns& edns) {
   // Of another version than ours nothing but the version was read.
   if (edns.version > 0) return;
+  edns.reply.explain_failure = edns.has_options || context.config.standard;
   if (edns.wants_nsid) edns.reply.nsid = AsOctets(context.config.nsid);
   if (edns.wants_keepalive && context.transport == Transport::kTcp) {
     const int64_t ticks = context.idle_timeout / absl::Milliseconds(100);

@@ -156,7 +156,8 @@ void ParseNameQuestion(const Name& qname, RrType qtype, const AnswerConfig& conf
   for (size_t i = count; i-- > 0;) {
     std::optional<NameForm> form = Keyword(labels.Get(i));
     size_t parts = i;
-    if (!form && qtype == RrType::kSrv && labels.Get(i).starts_with('_')) {
+    const bool may_be_rfc_2782 = qtype == RrType::kSrv || config.standard;
+    if (!form && may_be_rfc_2782 && labels.Get(i).starts_with('_')) {
       form = NameForm::kService;
       parts = i + 1;
     }

@@ -54,8 +54,9 @@ struct NameQuestion {
   std::array<char, kNameOctetsMax> lower;
 };
 
-// Never fails: a name in no form is kNone or kOutside. `qtype` matters to one rule: only for SRV is
-// `.service` optional behind `_<service>._<tag>`. The zones are borrowed from `config`.
+// Never fails: a name in no form is kNone or kOutside. `qtype` matters to one rule, and only unless
+// `config.standard`, as a name exists for all types or for none: only for SRV is `.service`
+// optional behind `_<service>._<tag>`. The zones are borrowed from `config`.
 void ParseNameQuestion(const Name& qname, RrType qtype, const AnswerConfig& config,
                        NameQuestion& question);
 

@@ -13,6 +13,7 @@ bool ReadOptions(Octets options, Edns& edns) {
     const auto code = static_cast<EdnsOption>(reader.U16());
     const Octets data = reader.Take(reader.U16());
     if (!reader.ok()) return false;
+    edns.has_options = edns.has_options || code != EdnsOption::kClientSubnet;
     switch (code) {
       case EdnsOption::kNsid:
         edns.wants_nsid = true;

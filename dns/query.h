@@ -17,6 +17,7 @@ struct ReplyOptions {
   bool has_cookie = false;
   bool has_keepalive = false;
   uint16_t keepalive_100ms = 0;  // How long the connection may be idle (RFC 7828), in 100 ms.
+  bool explain_failure = false;  // SERVFAIL has an extended error (decision 14).
   Cookie cookie{};
 };
 
@@ -27,6 +28,7 @@ struct Edns {
   bool dnssec_ok = false;
   bool wants_nsid = false;       // RFC 5001 section 2.1.
   bool wants_keepalive = false;  // RFC 7828 section 3.2.1.
+  bool has_options = false;      // Any but the client subnet.
   // Data of the client subnet option (RFC 7871 section 6) and of the COOKIE option (RFC 7873
   // section 4), borrowed from the message; empty if there is none.
   Octets client_subnet;

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kPlainUdpAnswersMax = 8;
 // What Consul leaves free of 512 octets.
 constexpr size_t kPlainUdpMargin = 7;
-// Over TCP, so that one question about a huge service stays cheap.
+// Over TCP in Consul's profile, as Consul; else as many as the message holds.
 constexpr size_t kTcpAnswersMax = 4096;
 constexpr size_t kTcpSrvAnswersMax = 1024;
 
@@ -64,7 +64,8 @@ Handled Answerer::AnswerInstances() {
 
 Answerer::CountLimit Answerer::LimitCount(size_t available, bool addresses) const {
   size_t count = available;
-  if (limits_.tcp) count = std::min(count, addresses ? kTcpAnswersMax : kTcpSrvAnswersMax);
+  if (limits_.tcp && !config_.standard)
+    count = std::min(count, addresses ? kTcpAnswersMax : kTcpSrvAnswersMax);
   if (addresses && config_.a_record_limit > 0) {
     count = std::min(count, size_t{config_.a_record_limit});
   }

@@ -138,7 +138,8 @@ size_t Answerer::CountFittingSrv(std::span<const SrvRecord> records) const {
     const NameParts target = SrvTargetName(record, spelled);
     const size_t answer = before_target + target.WireOctets();
     size_t glue = 0;
-    if (!record.repeats_target && record.target != SrvTarget::kName) {
+    // By the standard, additional records never keep answers out (RFC 2181 section 9).
+    if (!config_.standard && !record.repeats_target && record.target != SrvTarget::kName) {
       size_t glue_owner = target.WireOctets();
       if (writer_.compression() && offset + before_target <= kPointerTargetMax) {
         glue_owner = kPointerOctets;

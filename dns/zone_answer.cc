@@ -10,7 +10,9 @@
 namespace pharos::dns {
 namespace {
 
+// Consul's choice, of however many there are; and more than anybody runs, so that all are told.
 constexpr size_t kNameServersMax = 3;
+constexpr size_t kStandardNameServersMax = 13;
 // The service that every server registers itself as.
 constexpr std::string_view kServerService = "consul";
 
@@ -85,7 +87,7 @@ void Answerer::AddSoa(Section section) {
   }
 }
 
-// Up to three servers, at random; their addresses go to additional.
+// Up to three servers (or more, see above), at random; their addresses go to additional.
 void Answerer::AddNameServers(Section section) {
   const registry::ServiceEntry* servers = snapshot_.FindService(kServerService);
   if (servers == nullptr) return;
@@ -95,11 +97,12 @@ void Answerer::AddNameServers(Section section) {
     uint16_t target_offset;
     Name labels;  // Of the node, lower case, with the root label.
   };
-  std::array<Written, kNameServersMax> written;
+  const size_t count_max = config_.standard ? kStandardNameServersMax : kNameServersMax;
+  std::array<Written, kStandardNameServersMax> written;
   size_t count = 0;
   for (const uint32_t position :
        Sample({healthy}, healthy.size(), context_.random, context_.scratch)) {
-    if (count == kNameServersMax) break;
+    if (count == count_max) break;
     const registry::Instance& instance = *servers->instances[position];
     if (!IsHostLabel(instance.node->name) || instance.node->name_labels.empty()) continue;
     const std::optional<Name> node = Name::FromText(instance.node->name);
@@ -165,7 +168,7 @@ Handled Answerer::AnswerNode() {
     AddNodeMeta(Section::kAdditional, node,
                 question_.datacenter_explicit ? usual : writer_.QnameOwner(), ttl_s);
   }
-  return FinishWith(Rcode::kNoError);
+  return FinishWith(chain_end_);
 }
 
 // All TXT records of the node or, in the additional section, none: half an RRset there would be
@@ -194,7 +197,12 @@ Handled Answerer::AnswerSpelledAddress() {
                          config_.node_ttl_s)) {
     return Negative(Rcode::kNxDomain);
   }
-  return writer_.answer_count() > 0 ? Positive() : Negative(Rcode::kNoError);
+  return writer_.answer_count() > 0 || cut_partial_ ? Positive() : Negative(Rcode::kNoError);
+}
+
+bool Answerer::IsSpelledAddress(std::string_view digits) {
+  std::array<uint8_t, 16> octets;
+  return ReadHexAddress(digits, octets) > 0;
 }
 
 bool Answerer::AddSpelledAddress(std::string_view digits, const NameParts& owner, RrType type,
@@ -203,8 +211,9 @@ bool Answerer::AddSpelledAddress(std::string_view digits, const NameParts& owner
   const size_t count = ReadHexAddress(digits, octets);
   if (count == 0) return false;
   const RrType own_type = count == 4 ? RrType::kA : RrType::kAaaa;
-  if (type == own_type || type == RrType::kAny) {
-    writer_.AddAddress(section, owner, Octets(octets).first(count), ttl_s);
+  const bool asked = type == own_type || type == RrType::kAny;
+  if (asked && !writer_.AddAddress(section, owner, Octets(octets).first(count), ttl_s)) {
+    cut_partial_ = cut_partial_ || section == Section::kAnswer;
   }
   return true;
 }

@@ -59,8 +59,8 @@ void BuildNsid(const Settings& settings, const std::string& node_name, DnsConfig
     dns.nsid = given->text;
   } else {
     settings.Problem("dns_config.nsid",
-                     "dns_config.nsid is neither; expected true (for the node's name), false or a "
-                     "text");
+                     "dns_config.nsid is neither a bool nor a text; expected true for the node's "
+                     "name, false, or a text");
   }
   if (dns.nsid.size() > dns::kNsidOctetsMax) {
     settings.Problem("dns_config.nsid",

@@ -110,6 +110,8 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
         responses_per_second = 12 errors_per_second = 13 window = 14 slip = 3
         ipv4_prefix = 28 ipv6_prefix = 48 exempt = ["10.0.0.0/8"] table_size = 100
       }
+      profile = "standard" nsid = "rack 7" require_cookie = true
+      cookie_secret = ["000102030405060708090a0b0c0d0e0f"]
     }
     dnstap { socket = "/s" queries = false responses = false identity = "i" version = "v" }
     query_log { file = "/q" sample = 1 format = "text" }
@@ -146,6 +148,11 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
   EXPECT_EQ(config.dns.recursors[0].ToString(), "1.1.1.1:53");
   EXPECT_EQ(config.dns.recursors[1].ToString(), "[fd00::1]:54");
   EXPECT_EQ(config.dns.recursor_strategy, dns::RecursorStrategy::kRandom);
+  EXPECT_EQ(config.dns.profile, DnsProfile::kStandard);
+  EXPECT_EQ(config.dns.nsid, "rack 7");
+  EXPECT_TRUE(config.dns.require_cookie);
+  ASSERT_EQ(config.dns.cookie_secrets.size(), 1U);
+  EXPECT_EQ(config.dns.cookie_secrets[0][15], 0x0f);
   EXPECT_EQ(config.dns.recursor_timeout, absl::Seconds(1));
   EXPECT_EQ(config.dns.node_ttl, absl::Seconds(2));
   EXPECT_THAT(config.dns.service_ttl,
@@ -364,6 +371,19 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
        "-hcl:2:34: dns_config.recursor_strategy: invalid strategy: \"best\"; expected sequential "
        "or "
        "random"},
+      {"profile", "dns_config { profile = \"best\" }",
+       "-hcl:2:24: dns_config.profile is \"best\"; expected consul or standard"},
+      {"a cookie secret that is too short", "dns_config { cookie_secret = [\"c0ffee\"] }",
+       "-hcl:2:30: dns_config.cookie_secret has an element of 6 characters; expected 32 "
+       "hexadecimal "
+       "digits each"},
+      {"cookies both off and required", "dns_config { cookies = false require_cookie = true }",
+       "-hcl:2:47: dns_config.require_cookie is true but dns_config.cookies is false; expected "
+       "cookies where they are required"},
+      {"nsid", "dns_config { nsid = 7 }",
+       "-hcl:2:21: dns_config.nsid is neither a bool nor a text; expected true for the node's "
+       "name, "
+       "false, or a text"},
       {"udp_answer_limit", "dns_config { udp_answer_limit = -1 }",
        "-hcl:2:33: dns_config.udp_answer_limit cannot be -1. Must be greater than or equal to "
        "zero"},

@@ -71,7 +71,20 @@ class Recursors(catalog.CatalogTest):
         self.upstream.rcode = None
 
     def ask(self, qname):
-        return ask(self.server.dns_port, query(qname, edns=opt()))
+        # With an option of its own, as dig has.
+        edns = opt(options=wire.option(wire.COOKIE, bytes(8)))
+        return ask(self.server.dns_port, query(qname, edns=edns))
+
+    def test_failures_are_explained_to_whom_uses_options(self):
+        """By default an empty OPT record is answered SERVFAIL with an empty one, as by Consul."""
+        self.upstream.rcode = wire.SERVFAIL
+        reply = ask(self.server.dns_port, query("plain.example.com", edns=opt()))
+        self.assertEqual((wire.rcode(reply), options(reply)), (wire.SERVFAIL, {}))
+        self.assertIn("EDE: ", str(self.dig("plain.example.com")))
+        config = {**self.config, "dns_config": {"profile": "standard"}}
+        with catalog.CatalogServer(config) as server:
+            reply = ask(server.dns_port, query("plain.example.com", edns=opt()))
+            self.assertEqual(error_of(reply)[0], NO_REACHABLE_AUTHORITY)
 
     def test_fresh_answers_have_none(self):
         self.upstream.add("fresh.example.com", "A",

@@ -143,7 +143,8 @@ dns::AnswerConfig ReadConfig(uint8_t flags, uint8_t limits, uint8_t more) {
   if ((limits & 0x40) != 0)
     AddZone(config, (limits & 0x80) != 0 ? "alt.consul." : "other.example.");
   config.datacenter = kDatacenter;
-  config.enable_truncate = (flags & 0x02) != 0;
+  config.standard = (flags & 0x40) != 0;
+  config.enable_truncate = (flags & 0x02) != 0 || config.standard;
   config.compression = (flags & 0x04) == 0;
   config.only_passing = (flags & 0x08) != 0;
   config.recursion_available = (flags & 0x10) != 0;
