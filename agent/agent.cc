@@ -14,16 +14,11 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/status_macros.h"
-#include "dns/own_address.h"
 #include "dns/worker.h"
 #include "registry/records.h"
 
 namespace pharos::agent {
 namespace {
-
-dns::UvResolver& ResolverOf(dns::ThreadHandler& handler) {
-  return static_cast<dns::UvResolver&>(static_cast<dns::Worker&>(handler).resolver());
-}
 
 std::vector<IpAddress> LocalAddresses() {
   const std::vector<InterfaceAddress> interfaces = ReadMachine().interfaces;
@@ -73,6 +68,7 @@ absl::Status Agent::StartParts() {
   RETURN_IF_ERROR(StartHttp());
   RETURN_IF_ERROR(StartDns());
   metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
+  dns_cache_.SetServer(dns_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
   if (http_ != nullptr) {
     watches_ = std::make_unique<Watches>(local_->loop(), *http_);
@@ -86,6 +82,7 @@ absl::Status Agent::StartParts() {
 Agent::~Agent() {
   watches_.reset();
   if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr, nullptr);
+  dns_cache_.SetServer(nullptr);
   http_.reset();
   dns_.reset();
   taps_.reset();
@@ -103,8 +100,7 @@ absl::Status Agent::StartDns() {
   SetAnswerConfig(shared);
   const dns::ResolverOptions resolver_options =
       MakeResolverOptions(loaded_.config, options.threads);
-  RETURN_IF_ERROR(
-      dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
+  RETURN_IF_ERROR(CheckUpstreams(resolver_options, options.addresses, LocalAddresses()));
   const dns::WorkerOptions worker_options = MakeWorkerOptions(loaded_.config);
   taps_ = std::make_unique<QueryTaps>(options.threads);
   ASSIGN_OR_RETURN(QueryTaps::Prepared taps, taps_->Prepare(loaded_.config.dns));
@@ -143,6 +139,7 @@ absl::Status Agent::StartHttp() {
                      local_->loop().Post(
                          [this, listener = std::move(listener)] { metrics_->Follow(listener); });
                    },
+               .dns_cache = dns_cache_,
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
   const http::ApiContext context{.consensus = *consensus_,
@@ -158,6 +155,7 @@ absl::Status Agent::StartHttp() {
                      AddRegistrationRoutes(*api, *api_);
                      AddAgentRoutes(*api, *api_);
                      AddMonitorRoute(*api);
+                     AddDnsRoutes(*api, *api_);
                      AddMetricsRoutes(*api, *api_);
                      AddExplainRoute(*api, *api_);
                      return api;
@@ -238,8 +236,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
   answers.cookies.seed = cookie_seed_;
   const dns::ServerOptions options = MakeServerOptions(next);
   const dns::ResolverOptions resolver_options = MakeResolverOptions(next, options.threads);
-  RETURN_IF_ERROR(
-      dns::RejectOwnAddresses(resolver_options.upstreams, options.addresses, LocalAddresses()));
+  RETURN_IF_ERROR(CheckUpstreams(resolver_options, options.addresses, LocalAddresses()));
   const http::TlsOptions tls = MakeHttpOptions(next).tls;
   const bool new_tls = http_ != nullptr && !tls.cert_file.empty();
   // Looked at before anything is changed, as what cannot be used leaves everything as it was.

@@ -14,6 +14,7 @@
 #include "agent/api/agent_api.h"
 #include "agent/config/config.h"
 #include "agent/config/load.h"
+#include "agent/dns_cache.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/metrics.h"
 #include "agent/query_taps.h"
@@ -80,6 +81,7 @@ class Agent {
   std::unique_ptr<cluster::Consensus> consensus_;
   std::unique_ptr<LocalAgent> local_;
   std::unique_ptr<Metrics> metrics_;
+  DnsCache dns_cache_;
   std::unique_ptr<AgentApi> api_;
   std::unique_ptr<QueryTaps> taps_;  // Null without DNS.
   std::unique_ptr<dns::Server> dns_;

@@ -7,7 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+#include "base/random.h"
 #include "base/status_macros.h"
+#include "base/tls_client.h"
+#include "dns/own_address.h"
 #include "registry/records.h"
 
 namespace pharos::agent {
@@ -29,6 +33,24 @@ registry::Locality OwnLocality(const Config& config) {
     if (key == registry::kZoneMeta) locality.zone = value;
   }
   return locality;
+}
+
+// What marks this process's questions (dns/loop_detection.h), the same as long as it runs.
+const std::string& LoopToken() {
+  static const std::string kToken =
+      absl::StrFormat("%016x%016x", SecureRandomU64(), SecureRandomU64());
+  return kToken;
+}
+
+void SetRecursion(const DnsConfig& given, dns::AnswerConfig& answers) {
+  answers.recursion_available = !given.recursors.empty() || !given.forward_zones.empty();
+  answers.only_forward_zones = given.recursors.empty();
+  for (const dns::ForwardZone& zone : given.forward_zones) {
+    answers.forward_zones.Set(zone.domain, {});
+  }
+  answers.may_recurse = given.allow_recursion;
+  answers.rebind_protection = given.rebind_protection;
+  for (const dns::Name& domain : given.rebind_allow) answers.rebind_allow.Set(domain, {});
 }
 
 }  // namespace
@@ -71,7 +93,7 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
   answers.cookies.enabled = given.cookies;
   answers.cookies.required = given.require_cookie;
   answers.cookies.secrets = given.cookie_secrets;
-  answers.recursion_available = !given.recursors.empty();
+  SetRecursion(given, answers);
   return answers;
 }
 
@@ -102,10 +124,31 @@ dns::WorkerOptions MakeWorkerOptions(const Config& config) {
 dns::ResolverOptions MakeResolverOptions(const Config& config, int threads) {
   dns::ResolverOptions options;
   options.upstreams = config.dns.recursors;
+  options.forward_zones = config.dns.forward_zones;
   options.upstream_timeout = config.dns.recursor_timeout;
+  options.deadline = config.dns.recursor_deadline;
   options.strategy = config.dns.recursor_strategy;
   options.cache_octets = static_cast<size_t>(config.dns.cache_octets / threads);
+  options.tls = {.ca_file = config.dns.recursor_ca_file,
+                 .ca_path = config.dns.recursor_ca_path,
+                 .cert_file = {},
+                 .key_file = {}};
+  if (config.dns.loop_detection) options.loop_token = LoopToken();
   return options;
+}
+
+absl::Status CheckUpstreams(const dns::ResolverOptions& options,
+                            std::span<const SocketAddress> listening,
+                            std::span<const IpAddress> local_ips) {
+  RETURN_IF_ERROR(dns::RejectOwnAddresses("recursors", options.upstreams, listening, local_ips));
+  for (const dns::ForwardZone& zone : options.forward_zones) {
+    RETURN_IF_ERROR(dns::RejectOwnAddresses("forward_zones", zone.upstreams, listening, local_ips));
+  }
+  const bool any_tls = std::ranges::any_of(options.upstreams, &dns::Upstream::tls) ||
+                       std::ranges::any_of(options.forward_zones, [](const dns::ForwardZone& zone) {
+                         return std::ranges::any_of(zone.upstreams, &dns::Upstream::tls);
+                       });
+  return any_tls ? TlsClient(options.tls).Prepare() : absl::OkStatus();
 }
 
 }  // namespace pharos::agent

@@ -1,6 +1,9 @@
 // From the agent's configuration to that of the DNS front end.
 #pragma once
 
+#include <span>
+
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/config/config.h"
 #include "dns/answer_config.h"
@@ -21,5 +24,11 @@ dns::WorkerOptions MakeWorkerOptions(const Config& config);
 
 // For each of `threads` DNS threads, which share the process's bound on the cache.
 dns::ResolverOptions MakeResolverOptions(const Config& config, int threads);
+
+// InvalidArgument for upstreams that are this very server (dns/own_address.h), FailedPrecondition
+// for files of theirs that cannot be used.
+absl::Status CheckUpstreams(const dns::ResolverOptions& options,
+                            std::span<const SocketAddress> listening,
+                            std::span<const IpAddress> local_ips);
 
 }  // namespace pharos::agent

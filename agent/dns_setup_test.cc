@@ -121,8 +121,28 @@ TEST(MakeAnswerConfig, SetsTcInTheStandardProfileWhateverElseIsSet) {
 TEST(MakeAnswerConfig, SaysRecursionIsAvailableWithRecursors) {
   Config config;
   EXPECT_FALSE(Answers(config).recursion_available);
-  config.dns.recursors = {{*IpAddress::Parse("192.0.2.1"), 53}};
+  config.dns.recursors = {*dns::ParseUpstream("192.0.2.1")};
   EXPECT_TRUE(Answers(config).recursion_available);
+  EXPECT_TRUE(Answers(config).CanForward(*dns::Name::FromText("www.example.")));
+}
+
+TEST(MakeAnswerConfig, ForwardZonesAloneAreForwardedAlone) {
+  Config config;
+  config.dns.forward_zones = {
+      {*dns::Name::FromText("corp.example."), {*dns::ParseUpstream("192.0.2.1")}}};
+  const dns::AnswerConfig answers = Answers(config);
+  EXPECT_TRUE(answers.recursion_available);
+  EXPECT_TRUE(answers.CanForward(*dns::Name::FromText("db.corp.example.")));
+  EXPECT_FALSE(answers.CanForward(*dns::Name::FromText("www.example.")));
+}
+
+TEST(MakeAnswerConfig, LetsThoseRecurseWhoAreGiven) {
+  Config config;
+  config.dns.allow_recursion = {*Cidr::Parse("10.0.0.0/8")};
+  EXPECT_TRUE(Answers(config).MayRecurse(*IpAddress::Parse("10.1.2.3")));
+  EXPECT_FALSE(Answers(config).MayRecurse(*IpAddress::Parse("192.0.2.1")));
+  config.dns.allow_recursion.clear();
+  EXPECT_FALSE(Answers(config).MayRecurse(*IpAddress::Parse("127.0.0.1"))) << "nobody";
 }
 
 TEST(MakeServerOptions, ListensOnEveryAddressAtThePort) {
@@ -175,8 +195,12 @@ TEST(MakeServerOptions, SharesTheConnectionsAmongTheThreads) {
 
 TEST(MakeResolverOptions, AsksTheRecursorsAndSharesTheCache) {
   Config config;
-  config.dns.recursors = {{*IpAddress::Parse("192.0.2.1"), 53},
-                          {*IpAddress::Parse("2001:db8::1"), 5353}};
+  config.dns.recursors = {*dns::ParseUpstream("192.0.2.1"),
+                          *dns::ParseUpstream("tls://[2001:db8::1]:5353")};
+  config.dns.forward_zones = {
+      {*dns::Name::FromText("corp.example."), {*dns::ParseUpstream("192.0.2.2")}}};
+  config.dns.recursor_deadline = absl::Seconds(3);
+  config.dns.recursor_ca_file = "/ca";
   config.dns.recursor_timeout = absl::Milliseconds(1500);
   config.dns.recursor_strategy = dns::RecursorStrategy::kRandom;
   config.dns.cache_octets = 3000;
@@ -185,6 +209,30 @@ TEST(MakeResolverOptions, AsksTheRecursorsAndSharesTheCache) {
   EXPECT_EQ(options.upstream_timeout, absl::Milliseconds(1500));
   EXPECT_EQ(options.strategy, dns::RecursorStrategy::kRandom);
   EXPECT_EQ(options.cache_octets, 1500U);
+  ASSERT_EQ(options.forward_zones.size(), 1U);
+  EXPECT_EQ(options.deadline, absl::Seconds(3));
+  EXPECT_EQ(options.tls.ca_file, "/ca");
+  EXPECT_EQ(options.loop_token.size(), 32U);
+  EXPECT_EQ(MakeResolverOptions(config, 1).loop_token, options.loop_token) << "one a process";
+  config.dns.loop_detection = false;
+  EXPECT_EQ(MakeResolverOptions(config, 1).loop_token, "");
+}
+
+TEST(CheckUpstreams, RefusesOurselvesAndFilesThatAreNotThere) {
+  const std::vector<SocketAddress> listening = {{*IpAddress::Parse("127.0.0.1"), 8600}};
+  dns::ResolverOptions options;
+  options.upstreams = {*dns::ParseUpstream("192.0.2.1")};
+  EXPECT_TRUE(CheckUpstreams(options, listening, {}).ok());
+  options.forward_zones = {
+      {*dns::Name::FromText("corp.example."), {*dns::ParseUpstream("127.0.0.1:8600")}}};
+  EXPECT_THAT(std::string(CheckUpstreams(options, listening, {}).message()),
+              testing::HasSubstr("forward_zones: 127.0.0.1:8600 is this server itself"));
+  options.forward_zones.clear();
+  options.tls.ca_file = "/nonexistent/ca.pem";
+  EXPECT_TRUE(CheckUpstreams(options, listening, {}).ok()) << "nobody is asked by TLS";
+  options.upstreams = {*dns::ParseUpstream("tls://192.0.2.1")};
+  EXPECT_THAT(std::string(CheckUpstreams(options, listening, {}).message()),
+              testing::HasSubstr("/nonexistent/ca.pem"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"agent", "Runs a Pharos agent", RunAgent},
+    {"cache", "Shows and empties the cache of recursors' answers", RunCache},
     {"catalog", "Lists what is registered", RunCatalog},
     {"explain", "Says why DNS answers as it does", RunExplain},
     {"force-leave", "Takes a failed node for one that has left", RunForceLeave},

@@ -32,8 +32,9 @@ Handled Answerer::Answer() {
   if (explains()) ExplainForm();
   if (question_.form == NameForm::kReverse) return AnswerReverse();
   if (question_.form == NameForm::kOutside) {
-    if (config_.recursion_available)
+    if (config_.CanForward(query_.qname)) {
       return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
+    }
     return Refuse(Rcode::kRefused, {InfoCode::kNotAuthoritative});
   }
   if (query_.qclass != RrClass::kIn) {
@@ -79,7 +80,9 @@ bool Answerer::KnowsDatacenter() const {
 // A reverse name we know is answered from the catalog, whatever its health; any other is for the
 // recursors. Without them we stand for the whole reverse tree, as nobody else can be asked.
 Handled Answerer::AnswerReverse() {
-  const bool may_forward = config_.recursion_available && context_.may_resolve;
+  const auto may_forward = [this] {
+    return context_.may_resolve && config_.CanForward(query_.qname);
+  };
   const ReverseName reverse = ReadReverseName(query_.qname);
   // Their records name the main domain: a reverse name does not say which was meant.
   question_.zone = &config_.zones.front();
@@ -91,9 +94,9 @@ Handled Answerer::AnswerReverse() {
     const bool wants_ptr = query_.qtype == RrType::kPtr || query_.qtype == RrType::kAny;
     if (wants_ptr) AddReverseTarget(*entry);
     if (writer_.answer_count() > 0) return Positive();
-    if (wants_ptr && may_forward)
+    if (wants_ptr && may_forward())
       return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
-  } else if (may_forward) {
+  } else if (may_forward()) {
     return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
   }
   if (reverse.kind == ReverseName::kOther || query_.qclass != RrClass::kIn) {

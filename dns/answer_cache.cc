@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
@@ -26,6 +27,14 @@ bool IsNegative(const UpstreamQuestion& question, const UpstreamAnswer& answer) 
   if (question.qtype == RrType::kAny) return answer.answer.empty();
   return std::ranges::none_of(
       answer.answer, [&question](const Record& record) { return record.type == question.qtype; });
+}
+
+// How long a failure is remembered: twice as long as the one before, unless that is long past.
+absl::Duration FailureLifetime(const CacheEntry* before, absl::Time now) {
+  if (before == nullptr || now >= before->failed_until + kFailureLifetimeMax) {
+    return kFailureLifetime;
+  }
+  return std::min((before->failed_until - before->stored) * 2, kFailureLifetimeMax);
 }
 
 }  // namespace
@@ -129,7 +138,11 @@ bool AnswerCache::GiveStale(CacheEntry* entry, const UpstreamQuestion& question,
 void AnswerCache::Insert(const UpstreamQuestion& question, const UpstreamAnswer& answer,
                          absl::Time now) {
   const absl::Duration lifetime = AnswerLifetime(question, answer);
-  if (lifetime <= absl::ZeroDuration()) return;
+  if (lifetime <= absl::ZeroDuration()) {
+    CacheEntry* before = Lookup(question);
+    if (before != nullptr && now >= before->expires) Remove(before);
+    return PublishSize();
+  }
   const bool negative = IsNegative(question, answer);
   const auto ttl_max_s =
       static_cast<uint32_t>(absl::ToInt64Seconds(negative ? lifetime : kPositiveLifetimeMax));
@@ -144,7 +157,7 @@ void AnswerCache::InsertFailure(const UpstreamQuestion& question, absl::Time now
   CacheEntry::Owned failure =
       CacheEntry::Make(question, UpstreamAnswer(), now, absl::ZeroDuration(), 0);
   failure->failure_only = true;
-  failure->failed_until = now + kFailureLifetime;
+  failure->failed_until = now + FailureLifetime(Lookup(question), now);
   Add(question, std::move(failure));
 }
 
@@ -173,6 +186,19 @@ void AnswerCache::EvictToFit() {
     Remove(answers_.oldest);
     counters_.evictions.Add();
   }
+}
+
+size_t AnswerCache::Flush() { return Flush(Name()); }
+
+size_t AnswerCache::Flush(const Name& domain) {
+  std::vector<CacheEntry*> below;
+  for (CacheEntry* entry : index_) {
+    if (Name::FromWire(entry->qname())->IsAtOrBelow(domain)) below.push_back(entry);
+  }
+  for (CacheEntry* entry : below) Remove(entry);
+  counters_.flushed.Add(below.size());
+  PublishSize();
+  return below.size();
 }
 
 void AnswerCache::SetOctetsMax(size_t octets_max) {

@@ -23,6 +23,9 @@ inline constexpr absl::Duration kNegativeLifetimeMax = absl::Hours(3);
 // How long a failure is remembered, so that a name whose servers are down is not asked for by each
 // client in turn (RFC 9520 section 3.2: 1 second to 5 minutes, 5 seconds recommended).
 inline constexpr absl::Duration kFailureLifetime = absl::Seconds(5);
+// A name that goes on failing is asked for less and less often, up to this: longer would keep names
+// away after our own network has come back.
+inline constexpr absl::Duration kFailureLifetimeMax = absl::Seconds(40);
 inline constexpr size_t kFailuresMax = 4096;
 // RFC 8767 section 5: how long past its TTL an answer may serve (1 to 3 days), and with which TTL.
 inline constexpr absl::Duration kStaleLifetime = absl::Hours(24);
@@ -35,7 +38,7 @@ inline constexpr uint32_t kPopularHits = 3;
 inline constexpr absl::Duration kPrefetchLifetimeMin = absl::Seconds(10);
 
 struct CacheCounters {
-  Counter hits, misses, evictions, stale, failures, prefetches;
+  Counter hits, misses, evictions, stale, failures, prefetches, flushed;
   Counter entries, octets;  // As they stand now.
 };
 
@@ -60,12 +63,18 @@ class AnswerCache {
   bool FindStale(const UpstreamQuestion& question, absl::Time now, UpstreamAnswer& answer);
 
   // Remembers a NOERROR or NXDOMAIN reply for as long as it says; one that says 0, or is negative
-  // without SOA (RFC 2308 section 5), is not kept and removes nothing.
+  // without SOA (RFC 2308 section 5), is not kept. One before it that has expired is gone all the
+  // same: it must not come back as a stale answer (RFC 8767 section 4).
   void Insert(const UpstreamQuestion& question, const UpstreamAnswer& answer, absl::Time now);
   // Remembers that no upstream had an answer. An answer that is there stays.
   void InsertFailure(const UpstreamQuestion& question, absl::Time now);
 
+  // Forgets everything, or all about a name and those below it; returns how many entries that were.
+  size_t Flush();
+  size_t Flush(const Name& domain);
+
   void SetOctetsMax(size_t octets_max);
+  size_t octets_max() const { return octets_max_; }
   size_t octets() const { return octets_; }
   size_t size() const { return index_.size(); }
   const CacheCounters& counters() const { return counters_; }

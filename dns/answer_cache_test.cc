@@ -189,6 +189,46 @@ TEST_F(AnswerCacheTest, AFailureIsRememberedForSeconds) {
   EXPECT_EQ(cache_.size(), 1u);
 }
 
+TEST_F(AnswerCacheTest, AFailureThatGoesOnIsRememberedForLonger) {
+  absl::Duration at;
+  for (const int want_s : {5, 10, 20, 40, 40}) {
+    cache_.InsertFailure(www_, kStart + at);
+    at += absl::Seconds(want_s);
+    EXPECT_EQ(Find(www_, at - absl::Milliseconds(1)), CacheResult::kFailed) << want_s;
+    EXPECT_EQ(Find(www_, at), CacheResult::kMiss) << want_s;
+  }
+  at += kFailureLifetimeMax;
+  cache_.InsertFailure(www_, kStart + at);
+  EXPECT_EQ(Find(www_, at + kFailureLifetime), CacheResult::kMiss) << "long past: as the first one";
+}
+
+TEST_F(AnswerCacheTest, AnAnswerThatIsNotKeptEndsTheOneBefore) {
+  InsertAddress(www_, 60);
+  cache_.Insert(www_, MakeAnswer(Rcode::kNxDomain, {}, {}), kStart + absl::Seconds(70));
+  EXPECT_FALSE(cache_.FindStale(www_, kStart + absl::Seconds(80), answer_))
+      << "a name that is no more does not come back as a stale one (RFC 8767 section 4)";
+  EXPECT_EQ(cache_.size(), 0u);
+}
+
+TEST_F(AnswerCacheTest, IsFlushedWhollyOrBelowAName) {
+  const auto fill = [this] {
+    for (const char* name : {"www.example.", "a.www.example.", "example.", "wwww.example."}) {
+      InsertAddress(Ask(name), 300);
+    }
+    cache_.InsertFailure(Ask("b.WWW.example.", RrType::kMx), kStart);
+  };
+  fill();
+  EXPECT_EQ(cache_.Flush(*Name::FromText("Www.Example.")), 3u);
+  EXPECT_EQ(Find(Ask("www.example."), absl::Seconds(1)), CacheResult::kMiss);
+  EXPECT_EQ(Find(Ask("wwww.example."), absl::Seconds(1)), CacheResult::kHit);
+  EXPECT_EQ(cache_.Flush(*Name::FromText("other.example.")), 0u);
+  fill();
+  EXPECT_EQ(cache_.Flush(), 5u);
+  EXPECT_EQ(cache_.size(), 0u);
+  EXPECT_EQ(cache_.octets(), 0u);
+  EXPECT_EQ(cache_.counters().flushed.value(), 8u);
+}
+
 TEST_F(AnswerCacheTest, ServesStaleOnlyWhenUpstreamsFail) {
   InsertAddress(www_, 60);
   EXPECT_EQ(Find(www_, absl::Seconds(61)), CacheResult::kMiss);

@@ -2,16 +2,22 @@
 // thread swaps to it between batches.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "base/cidr.h"
+#include "base/ip_address.h"
 #include "dns/cookie.h"
 #include "dns/name.h"
+#include "dns/suffix_map.h"
 
 namespace pharos::dns {
 
@@ -71,12 +77,31 @@ struct AnswerConfig {
   bool only_passing = false;
   bool enable_truncate = false;  // TC when instances were left out; always where `standard` is.
   bool compression = true;
-  bool node_meta_txt = true;         // Node metadata as TXT in the additional section.
-  uint32_t udp_answer_limit = 3;     // Of answers over UDP without EDNS; 0: none of its own.
-  uint32_t a_record_limit = 0;       // Of addresses in any answer; 0: none.
-  bool recursion_available = false;  // Recursors are configured.
+  bool node_meta_txt = true;      // Node metadata as TXT in the additional section.
+  uint32_t udp_answer_limit = 3;  // Of answers over UDP without EDNS; 0: none of its own.
+  uint32_t a_record_limit = 0;    // Of addresses in any answer; 0: none.
   CookieSettings cookies;
   std::string nsid;  // Who we say we are (RFC 5001), at most kNsidOctetsMax; empty: nothing.
+  bool recursion_available = false;  // There is anybody to forward to.
+  // Names that are not ours are forwarded only from here: there are no recursors for the others.
+  bool only_forward_zones = false;
+  SuffixMap<std::monostate> forward_zones;
+  // Whose questions about names that are not ours are answered; nullopt: everybody's.
+  std::optional<std::vector<Cidr>> may_recurse;
+  // Whether upstreams may not say that outside names have addresses inside, but for these domains
+  // and forward_zones.
+  bool rebind_protection = false;
+  SuffixMap<std::monostate> rebind_allow;
+
+  // Whether there is anybody to ask about a name that is not ours.
+  bool CanForward(const Name& name) const {
+    return recursion_available && (!only_forward_zones || forward_zones.Find(name) != nullptr);
+  }
+  bool MayRecurse(const IpAddress& client) const {
+    return !may_recurse || std::ranges::any_of(*may_recurse, [&client](const Cidr& network) {
+      return network.Contains(client);
+    });
+  }
 };
 
 }  // namespace pharos::dns

@@ -171,7 +171,7 @@ std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
 // names of ours is left out: if that is where the chain leads, the name is returned.
 std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Section section,
                                             std::optional<uint32_t> ttl_s) {
-  if (!config_.recursion_available) return std::nullopt;
+  if (!config_.CanForward(target)) return std::nullopt;
   const UpstreamQuestion question{.qname = target, .qtype = TypeToFollow(type)};
   const auto known = std::ranges::find_if(context_.external, [&question](const auto& external) {
     return external.question == question;

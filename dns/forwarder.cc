@@ -20,8 +20,13 @@ void DeliverTo(Resolver::Done waiter, UpstreamAnswer answer, ForwarderOutput& ou
   out.deliveries.push_back(std::move(delivery));
 }
 
+// Probes leave room for questions.
+constexpr size_t kProbesInFlightMax = kInFlightMax / 2;
+
 // A zone transfer is many messages, and nothing a recursor serves.
 bool IsTransfer(RrType type) { return type == RrType::kAxfr || type == RrType::kIxfr; }
+
+Transport FirstTransport(bool tls) { return tls ? Transport::kTcp : Transport::kUdp; }
 
 // What a server says that knows no EDNS (RFC 6891 section 7).
 bool MayDislikeEdns(Rcode rcode) { return rcode == Rcode::kFormErr || rcode == Rcode::kNotImp; }
@@ -36,14 +41,22 @@ size_t Forwarder::HashQuestion::operator()(const UpstreamQuestion& question) con
 Forwarder::Forwarder(const ResolverOptions& options, FillRandom fill_random)
     : fill_random_(std::move(fill_random)),
       upstream_timeout_(options.upstream_timeout),
+      deadline_(options.deadline),
+      loop_probe_(options.loop_token),
       upstreams_(Seed(fill_random_)),
       cache_(options.cache_octets) {
-  upstreams_.Set(options.upstreams, options.strategy);
+  upstreams_.Set(options.upstreams, options.forward_zones, options.strategy);
 }
 
 void Forwarder::Configure(const ResolverOptions& options) {
   upstream_timeout_ = options.upstream_timeout;
-  upstreams_.Set(options.upstreams, options.strategy);
+  deadline_ = options.deadline;
+  loop_probe_ = LoopProbe(options.loop_token);
+  upstreams_.Set(options.upstreams, options.forward_zones, options.strategy);
+  // Without probes nobody would find out that a circle has ended.
+  if (!loop_probe_.enabled()) {
+    for (const UpstreamHandle& upstream : upstreams_.all()) upstream->NoteLoop(false);
+  }
   cache_.SetOctetsMax(options.cache_octets);
 }
 
@@ -57,42 +70,125 @@ void Forwarder::Ask(const UpstreamQuestion& question, absl::Time now, Resolver::
   const CacheResult cached = cache_.Find(question, now, answer);
   if (cached != CacheResult::kMiss) {
     DeliverTo(std::move(done), std::move(answer), out);
-    const bool prefetch = cached == CacheResult::kPrefetch && has_upstreams() &&
-                          flights_.size() < kInFlightMax && !by_question_.contains(question);
+    const bool prefetch = cached == CacheResult::kPrefetch && flights_.size() < kInFlightMax &&
+                          !by_question_.contains(question);
     if (prefetch) Start(question, nullptr, now, out);
     return;
   }
   if (const auto same = by_question_.find(question); same != by_question_.end()) {
-    Flight& flight = *same->second;
-    if (flight.waiters.size() < kWaitersMax) {
-      counters_.coalesced.Add();
-      flight.waiters.push_back(std::move(done));
-      return;
-    }
-    counters_.dropped.Add();
-    return DeliverTo(std::move(done), UpstreamAnswer(), out);
+    return Join(same->second, question, std::move(done), out);
   }
-  if (!has_upstreams()) {
-    cache_.FindStale(question, now, answer);
-    return DeliverTo(std::move(done), std::move(answer), out);
+  if (loop_probe_.IsOwn(question)) {
+    return DeliverTo(std::move(done), loop_probe_.MakeAnswer(question), out);
   }
   if (flights_.size() >= kInFlightMax) DropOldest(now, out);
   Start(question, std::move(done), now, out);
 }
 
-void Forwarder::Start(const UpstreamQuestion& question, Resolver::Done done, absl::Time now,
-                      ForwarderOutput& out) {
+void Forwarder::Join(FlightAt flight, const UpstreamQuestion& question, Resolver::Done done,
+                     ForwarderOutput& out) {
+  if (IsOwnSpelling(flight->query.spelled, question.qname)) {
+    // It would wait for itself. SERVFAIL goes back the way it came, so that each of the circle may
+    // ask somebody else.
+    counters_.loops.Add();
+    UpstreamAnswer answer;
+    answer.extended_error = {InfoCode::kOther, "the question came back to where it was asked"};
+    return DeliverTo(std::move(done), std::move(answer), out);
+  }
+  if (flight->waiters.size() < kWaitersMax) {
+    counters_.coalesced.Add();
+    flight->waiters.push_back(std::move(done));
+    return;
+  }
+  counters_.dropped.Add();
+  DeliverTo(std::move(done), UpstreamAnswer(), out);
+}
+
+Forwarder::FlightAt Forwarder::AddFlight(const UpstreamQuestion& question, Purpose purpose,
+                                         std::vector<UpstreamHandle> plan, absl::Time now) {
   const FlightAt flight = flights_.emplace(flights_.end());
   flight->question = question;
-  if (done) flight->waiters.push_back(std::move(done));
-  flight->give_up = now + kAnswerPatience;
-  flight->stale_at = now + kStalePatience;
-  flight->plan = upstreams_.Plan(now);
-  const absl::Duration share = kAnswerPatience / static_cast<int64_t>(flight->plan.size());
-  flight->upstream_wait = std::max(std::min(upstream_timeout_, share), kUpstreamWaitMin);
-  by_question_[question] = flight;
+  flight->purpose = purpose;
+  flight->plan = std::move(plan);
+  flight->give_up = now + deadline_;
+  flight->stale_at = absl::InfiniteFuture();
+  // Those that are down have no share, as it is known how waiting for them would end.
+  const auto up = std::ranges::count_if(
+      flight->plan, [](const UpstreamHandle& upstream) { return !upstream->down(); });
+  const int64_t sharing = up > 0 ? up : static_cast<int64_t>(flight->plan.size());
+  flight->upstream_wait =
+      std::max(std::min(upstream_timeout_, deadline_ / sharing), kUpstreamWaitMin);
   counters_.in_flight.Set(flights_.size());
-  StartExchange(flight, Transport::kUdp, true, now, out);
+  return flight;
+}
+
+void Forwarder::Start(const UpstreamQuestion& question, Resolver::Done done, absl::Time now,
+                      ForwarderOutput& out) {
+  std::vector<UpstreamHandle> plan = upstreams_.Plan(question.qname);
+  StartProbes(question, plan, now, out);
+  if (plan.empty()) {
+    if (done == nullptr) return;
+    UpstreamAnswer answer;
+    answer.extended_error = {InfoCode::kNoReachableAuthority, "there is no recursor to ask"};
+    cache_.FindStale(question, now, answer);
+    return DeliverTo(std::move(done), std::move(answer), out);
+  }
+  const bool all_down = plan.front()->down();
+  const FlightAt flight = AddFlight(question, Purpose::kAnswer, std::move(plan), now);
+  if (done) flight->waiters.push_back(std::move(done));
+  by_question_[question] = flight;
+  StartExchange(flight, FirstTransport(flight->tls()), true, now, out);
+  // Where nobody has answered for a while, nobody is waited for.
+  if (all_down) GiveStale(flight, now, out);
+  if (flight->waiters.empty()) return;
+  flight->stale_at = now + kStalePatience;
+  SetWake(flight);
+}
+
+void Forwarder::StartProbes(const UpstreamQuestion& question, std::span<const UpstreamHandle> plan,
+                            absl::Time now, ForwarderOutput& out) {
+  if (UpstreamHandle looping = upstreams_.TakeLoopProbe(question.qname, now)) {
+    StartLoopProbe(std::move(looping), now, out);
+  }
+  // Where all are down, the question itself tries them.
+  if (plan.empty() || plan.front()->down() || !plan.back()->down()) return;
+  if (flights_.size() >= kProbesInFlightMax) return;
+  UpstreamHandle due = upstreams_.TakeProbe(question.qname, now);
+  if (due == nullptr) return;
+  const FlightAt probe = AddFlight(question, Purpose::kProbe, {std::move(due)}, now);
+  StartExchange(probe, FirstTransport(probe->tls()), true, now, out);
+}
+
+void Forwarder::StartLoopProbe(UpstreamHandle upstream, absl::Time now, ForwarderOutput& out) {
+  if (flights_.size() >= kProbesInFlightMax) return;
+  std::array<uint8_t, LoopProbe::kNonceOctets> nonce;
+  fill_random_(nonce);
+  const FlightAt probe =
+      AddFlight(loop_probe_.MakeQuestion(nonce), Purpose::kLoopProbe, {std::move(upstream)}, now);
+  StartExchange(probe, FirstTransport(probe->tls()), true, now, out);
+}
+
+void Forwarder::SuspectLoop(FlightAt flight, absl::Time now, ForwarderOutput& out) {
+  if (!loop_probe_.enabled() || flight->purpose != Purpose::kAnswer) return;
+  if (flight->upstream().TakeLoopProbe(now)) {
+    StartLoopProbe(flight->plan[flight->plan_position], now, out);
+  }
+}
+
+void Forwarder::OnLoopProbe(FlightAt flight, const UpstreamAnswer& answer, absl::Time now,
+                            ForwarderOutput& out) {
+  const bool looping = loop_probe_.IsOwnAnswer(answer);
+  const UpstreamHandle upstream = flight->plan.front();
+  upstream->NoteLoop(looping);
+  Finish(flight, UpstreamAnswer(), out);
+  if (!looping) return;
+  counters_.loops.Add();
+  // What waits for it waits for itself.
+  std::vector<FlightAt> caught;
+  for (FlightAt at = flights_.begin(); at != flights_.end(); ++at) {
+    if (at->plan[at->plan_position] == upstream) caught.push_back(at);
+  }
+  for (const FlightAt at : caught) TryNext(at, now, out);
 }
 
 void Forwarder::StartExchange(FlightAt flight, Transport transport, bool edns, absl::Time now,
@@ -102,6 +198,7 @@ void Forwarder::StartExchange(FlightAt flight, Transport transport, bool edns, a
   fill_random_(secret.id);
   fill_random_(secret.letter_case);
   flight->query = MakeUpstreamQuery(flight->question, secret, edns);
+  flight->query.padded = flight->tls();
   flight->message.resize(kUpstreamQueryOctetsMax);
   flight->message.resize(WriteUpstreamQuery(flight->query, flight->message));
 
@@ -112,19 +209,25 @@ void Forwarder::StartExchange(FlightAt flight, Transport transport, bool edns, a
   flight->exchange_ends = std::min(now + flight->upstream_wait, flight->give_up);
   flight->resend_at = absl::InfiniteFuture();
   if (transport == Transport::kUdp) {
-    const absl::Duration round_trip = upstreams_.RoundTrip(flight->upstream());
+    const absl::Duration round_trip = flight->upstream().RoundTrip();
     const absl::Duration half = flight->upstream_wait / 2;
     const bool known = round_trip > absl::ZeroDuration();
     flight->resend_at =
         now + (known ? std::min(std::max(round_trip * 4, kResendAfterMin), half) : half);
   } else {
-    counters_.tcp.Add();
+    (flight->tls() ? counters_.tls : counters_.tcp).Add();
   }
   by_exchange_[flight->exchange] = flight;
   flight->wake = absl::InfiniteFuture();
   SetWake(flight);
+  Send(flight, out);
+}
+
+void Forwarder::Send(FlightAt flight, ForwarderOutput& out) {
   counters_.queries.Add();
-  out.sends.push_back({flight->exchange, transport, flight->upstream(), flight->message});
+  flight->upstream().NoteQuery();
+  out.sends.push_back(
+      {flight->exchange, flight->transport, flight->upstream().upstream(), flight->message});
 }
 
 void Forwarder::EndExchange(FlightAt flight, ForwarderOutput& out) {
@@ -144,16 +247,18 @@ void Forwarder::SetWake(FlightAt flight) {
 void Forwarder::Resend(FlightAt flight, ForwarderOutput& out) {
   // The same id and letter case again: a forger gains nothing, and either reply counts.
   flight->resend_at = absl::InfiniteFuture();
-  counters_.queries.Add();
-  out.sends.push_back({flight->exchange, Transport::kUdp, flight->upstream(), flight->message});
+  Send(flight, out);
 }
 
 void Forwarder::TryNext(FlightAt flight, absl::Time now, ForwarderOutput& out) {
-  ++flight->plan_position;
-  if (flight->plan_position == flight->plan.size() || now >= flight->give_up) {
+  const size_t count = flight->plan.size();
+  do {
+    ++flight->plan_position;
+  } while (flight->plan_position < count && flight->plan[flight->plan_position]->looping());
+  if (flight->plan_position == count || now >= flight->give_up) {
     return Fail(flight, now, out);
   }
-  StartExchange(flight, Transport::kUdp, true, now, out);
+  StartExchange(flight, FirstTransport(flight->tls()), true, now, out);
 }
 
 void Forwarder::OnReply(uint64_t exchange, const SocketAddress& source, MutableOctets message,
@@ -162,17 +267,13 @@ void Forwarder::OnReply(uint64_t exchange, const SocketAddress& source, MutableO
   if (at == by_exchange_.end()) return;
   const FlightAt flight = at->second;
   UpstreamAnswer answer;
-  const ReplyKind kind = source == flight->upstream()
+  const ReplyKind kind = source == flight->upstream().upstream().address
                              ? ReadUpstreamReply(flight->query, flight->transport, message, answer)
                              : ReplyKind::kMismatch;
   if (kind == ReplyKind::kMismatch) return OnMismatch(flight, now, out);
   counters_.replies.Add();
-  // After a resend, which of the two was answered is not known (Karn).
-  if (flight->transport == Transport::kUdp) {
-    const bool resent = flight->resend_at == absl::InfiniteFuture();
-    const absl::Duration known = upstreams_.RoundTrip(flight->upstream());
-    upstreams_.NoteReply(flight->upstream(), resent ? known : now - flight->sent);
-  }
+  NoteReply(flight, now);
+  if (flight->purpose == Purpose::kProbe) return Finish(flight, UpstreamAnswer(), out);
   switch (kind) {
     case ReplyKind::kAnswer:
       return OnAnswer(flight, std::move(answer), now, out);
@@ -188,6 +289,20 @@ void Forwarder::OnReply(uint64_t exchange, const SocketAddress& source, MutableO
   }
 }
 
+void Forwarder::NoteReply(FlightAt flight, absl::Time now) {
+  // An upstream that has no TCP may still be good over UDP, so neither failures nor replies over
+  // TCP count.
+  if (flight->transport == Transport::kTcp && !flight->tls()) return;
+  const bool resent =
+      flight->transport == Transport::kUdp && flight->resend_at == absl::InfiniteFuture();
+  flight->upstream().NoteReply(resent ? std::nullopt : std::optional(now - flight->sent));
+}
+
+void Forwarder::NoteFailure(FlightAt flight, absl::Time now) {
+  if (flight->transport == Transport::kTcp && !flight->tls()) return;
+  flight->upstream().NoteFailure(now);
+}
+
 void Forwarder::OnMismatch(FlightAt flight, absl::Time now, ForwarderOutput& out) {
   counters_.mismatches.Add();
   if (flight->transport == Transport::kTcp) return TryNext(flight, now, out);
@@ -197,6 +312,7 @@ void Forwarder::OnMismatch(FlightAt flight, absl::Time now, ForwarderOutput& out
 
 void Forwarder::OnAnswer(FlightAt flight, UpstreamAnswer answer, absl::Time now,
                          ForwarderOutput& out) {
+  if (flight->purpose == Purpose::kLoopProbe) return OnLoopProbe(flight, answer, now, out);
   if (answer.rcode == Rcode::kNoError || answer.rcode == Rcode::kNxDomain) {
     cache_.Insert(flight->question, answer, now);
     return Finish(flight, std::move(answer), out);
@@ -204,6 +320,7 @@ void Forwarder::OnAnswer(FlightAt flight, UpstreamAnswer answer, absl::Time now,
   if (MayDislikeEdns(answer.rcode) && flight->query.edns) {
     return StartExchange(flight, flight->transport, false, now, out);
   }
+  SuspectLoop(flight, now, out);
   TryNext(flight, now, out);
 }
 
@@ -212,8 +329,7 @@ void Forwarder::OnFailure(uint64_t exchange, absl::Time now, ForwarderOutput& ou
   if (at == by_exchange_.end()) return;
   const FlightAt flight = at->second;
   counters_.failures.Add();
-  // An upstream that has no TCP may still be good over UDP.
-  if (flight->transport == Transport::kUdp) upstreams_.NoteFailure(flight->upstream(), now);
+  NoteFailure(flight, now);
   TryNext(flight, now, out);
 }
 
@@ -231,10 +347,14 @@ void Forwarder::OnFlightTime(FlightAt flight, absl::Time now, ForwarderOutput& o
   if (now >= flight->stale_at) GiveStale(flight, now, out);
   if (now >= flight->exchange_ends) {
     counters_.timeouts.Add();
-    if (flight->transport == Transport::kUdp) upstreams_.NoteFailure(flight->upstream(), now);
+    NoteFailure(flight, now);
+    SuspectLoop(flight, now, out);
     return TryNext(flight, now, out);
   }
-  if (now >= flight->resend_at) Resend(flight, out);
+  if (now >= flight->resend_at) {
+    SuspectLoop(flight, now, out);
+    Resend(flight, out);
+  }
   SetWake(flight);
 }
 
@@ -249,12 +369,19 @@ void Forwarder::GiveStale(FlightAt flight, absl::Time now, ForwarderOutput& out)
 }
 
 void Forwarder::Fail(FlightAt flight, absl::Time now, ForwarderOutput& out) {
+  if (flight->purpose != Purpose::kAnswer) return FailProbe(flight, out);
   counters_.unanswered.Add();
   UpstreamAnswer answer;
   answer.extended_error = {InfoCode::kNoReachableAuthority, "no recursor answered"};
   if (!flight->waiters.empty()) cache_.FindStale(flight->question, now, answer);
   cache_.InsertFailure(flight->question, now);
   Finish(flight, std::move(answer), out);
+}
+
+void Forwarder::FailProbe(FlightAt flight, ForwarderOutput& out) {
+  // One that no longer answers does not lead back to us.
+  if (flight->purpose == Purpose::kLoopProbe) flight->plan.front()->NoteLoop(false);
+  Finish(flight, UpstreamAnswer(), out);
 }
 
 void Forwarder::DropOldest(absl::Time now, ForwarderOutput& out) {
@@ -271,7 +398,7 @@ void Forwarder::Finish(FlightAt flight, UpstreamAnswer answer, ForwarderOutput& 
   if (!flight->waiters.empty()) {
     out.deliveries.push_back({std::move(flight->waiters), std::move(answer)});
   }
-  by_question_.erase(flight->question);
+  if (flight->purpose == Purpose::kAnswer) by_question_.erase(flight->question);
   flights_.erase(flight);
   counters_.in_flight.Set(flights_.size());
 }

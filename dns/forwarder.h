@@ -1,4 +1,4 @@
-// Asking the recursors: which one, how often, over what, and what to make of the replies. A step
+// Asking the upstreams: which one, how often, over what, and what to make of the replies. A step
 // machine: each call takes what happened and the time, and adds to an output what is to be done.
 // Sockets, timers and clocks are UvResolver's. One thread.
 #pragma once
@@ -7,6 +7,8 @@
 #include <functional>
 #include <list>
 #include <set>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,15 +17,15 @@
 #include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/octets.h"
+#include "base/tls_client.h"
 #include "dns/answer_cache.h"
+#include "dns/loop_detection.h"
 #include "dns/resolver.h"
 #include "dns/upstream_list.h"
 #include "dns/upstream_message.h"
 
 namespace pharos::dns {
 
-// An answer or SERVFAIL leaves within this: clients such as dig give up after 5 s.
-inline constexpr absl::Duration kAnswerPatience = absl::Milliseconds(4500);
 // Clients rather have a stale answer now than a fresh one later (RFC 8767 section 5).
 inline constexpr absl::Duration kStalePatience = absl::Milliseconds(1800);
 // However many upstreams share the patience, each gets this long.
@@ -39,10 +41,15 @@ inline constexpr size_t kInFlightMax = 4096;
 inline constexpr size_t kWaitersMax = 1024;
 
 struct ResolverOptions {
-  std::vector<SocketAddress> upstreams;
+  std::vector<Upstream> upstreams;  // For names that are in no forward zone.
+  std::vector<ForwardZone> forward_zones;
   absl::Duration upstream_timeout = absl::Seconds(2);
+  // An answer or SERVFAIL leaves within this: clients such as dig give up after 5 s.
+  absl::Duration deadline = absl::Milliseconds(4500);
   RecursorStrategy strategy = RecursorStrategy::kSequential;
   size_t cache_octets = size_t{16} << 20;
+  TlsClientFiles tls;      // Whom upstreams by TLS are trusted by.
+  std::string loop_token;  // As LoopProbe takes it; of the process, so that all threads know it.
 };
 
 struct ForwarderCounters {
@@ -54,6 +61,8 @@ struct ForwarderCounters {
   Counter wrong_case;  // Replies right but for letter case.
   Counter malformed;   // Replies that could not be read.
   Counter tcp;         // Queries that went over TCP.
+  Counter tls;         // Queries that went over TLS.
+  Counter loops;       // Questions of ours that came back to us.
   Counter coalesced;   // Questions that joined one under way.
   Counter dropped;     // Questions that got SERVFAIL at a bound.
   Counter unanswered;  // Questions that no upstream answered.
@@ -62,12 +71,13 @@ struct ForwarderCounters {
 
 // What is to be done, in this order: close, send, deliver.
 struct ForwarderOutput {
-  // An exchange is a socket of its own, for one message and its reply. Its number is never used
-  // again for another; the same number again means: send it once more on the same socket.
+  // An exchange is one message and its reply: on a socket of its own, or on the connection by TLS
+  // that all have in common. Its number is never used again for another; the same number again
+  // means: send it once more on the same socket.
   struct Send {
     uint64_t exchange = 0;
     Transport transport = Transport::kUdp;
-    SocketAddress upstream;
+    Upstream upstream;
     std::vector<uint8_t> message;  // Without TCP's length.
   };
   struct Delivery {
@@ -88,6 +98,8 @@ class Forwarder {
   // From the next question on; what is under way and what is cached stays.
   void Configure(const ResolverOptions& options);
   bool has_upstreams() const { return !upstreams_.empty(); }
+  std::span<const UpstreamHandle> upstreams() const { return upstreams_.all(); }
+  AnswerCache& cache() { return cache_; }
 
   void Ask(const UpstreamQuestion& question, absl::Time now, Resolver::Done done,
            ForwarderOutput& out);
@@ -108,13 +120,20 @@ class Forwarder {
   const CacheCounters& cache_counters() const { return cache_.counters(); }
 
  private:
+  // What a flight is for.
+  enum class Purpose : uint8_t {
+    kAnswer,     // A client, or the cache.
+    kProbe,      // To see whether an upstream that was down answers again.
+    kLoopProbe,  // To see whether an upstream asks us.
+  };
   // A question under way. It has exactly one exchange at any time.
   struct Flight {
     UpstreamQuestion question;
-    std::vector<Resolver::Done> waiters;  // Empty for a prefetch.
+    Purpose purpose = Purpose::kAnswer;
+    std::vector<Resolver::Done> waiters;  // Empty for a prefetch and for probes.
     absl::Time give_up;
     absl::Time stale_at;  // When waiters get a stale answer, if there is one.
-    std::vector<SocketAddress> plan;
+    std::vector<UpstreamHandle> plan;
     size_t plan_position = 0;
     absl::Duration upstream_wait;
 
@@ -128,7 +147,8 @@ class Forwarder {
     absl::Time wake;  // The earliest of all these times; where it is in deadlines_.
     int mismatches = 0;
 
-    const SocketAddress& upstream() const { return plan[plan_position]; }
+    UpstreamHealth& upstream() const { return *plan[plan_position]; }
+    bool tls() const { return upstream().upstream().tls; }
   };
   using FlightAt = std::list<Flight>::iterator;
   struct HashQuestion {
@@ -137,22 +157,40 @@ class Forwarder {
 
   void Start(const UpstreamQuestion& question, Resolver::Done done, absl::Time now,
              ForwarderOutput& out);
+  // Joins the flight of the same question.
+  void Join(FlightAt flight, const UpstreamQuestion& question, Resolver::Done done,
+            ForwarderOutput& out);
+  FlightAt AddFlight(const UpstreamQuestion& question, Purpose purpose,
+                     std::vector<UpstreamHandle> plan, absl::Time now);
+  // Asks those that are not in the `plan` as they should be whether they are well again.
+  void StartProbes(const UpstreamQuestion& question, std::span<const UpstreamHandle> plan,
+                   absl::Time now, ForwarderOutput& out);
+  void StartLoopProbe(UpstreamHandle upstream, absl::Time now, ForwarderOutput& out);
+  // The flight's upstream did not do as it should: looks whether it asks us.
+  void SuspectLoop(FlightAt flight, absl::Time now, ForwarderOutput& out);
+  void OnLoopProbe(FlightAt flight, const UpstreamAnswer& answer, absl::Time now,
+                   ForwarderOutput& out);
   void StartExchange(FlightAt flight, Transport transport, bool edns, absl::Time now,
                      ForwarderOutput& out);
   void EndExchange(FlightAt flight, ForwarderOutput& out);
+  void Send(FlightAt flight, ForwarderOutput& out);
   void Resend(FlightAt flight, ForwarderOutput& out);
   void TryNext(FlightAt flight, absl::Time now, ForwarderOutput& out);
   void OnAnswer(FlightAt flight, UpstreamAnswer answer, absl::Time now, ForwarderOutput& out);
   void OnMismatch(FlightAt flight, absl::Time now, ForwarderOutput& out);
   void OnFlightTime(FlightAt flight, absl::Time now, ForwarderOutput& out);
   void Fail(FlightAt flight, absl::Time now, ForwarderOutput& out);
+  void FailProbe(FlightAt flight, ForwarderOutput& out);
   void Finish(FlightAt flight, UpstreamAnswer answer, ForwarderOutput& out);
   void GiveStale(FlightAt flight, absl::Time now, ForwarderOutput& out);
+  void NoteReply(FlightAt flight, absl::Time now);
+  void NoteFailure(FlightAt flight, absl::Time now);
   void DropOldest(absl::Time now, ForwarderOutput& out);
   void SetWake(FlightAt flight);
 
   FillRandom fill_random_;
-  absl::Duration upstream_timeout_;
+  absl::Duration upstream_timeout_, deadline_;
+  LoopProbe loop_probe_;
   UpstreamList upstreams_;
   AnswerCache cache_;
   std::list<Flight> flights_;  // Oldest first.

@@ -31,9 +31,10 @@ enum class Does {
   kGarbage,       // Ours, but its records cannot be read.
   kFormErrOnOpt,  // Knows no EDNS.
   kLoseFirst,     // The first datagram of each query is lost.
+  kForwardToUs,   // Asks the forwarder itself, in letter case of its own.
 };
 
-struct Upstream {
+struct Simulated {
   Does udp = Does::kAnswer;
   Does tcp = Does::kNothing;
   absl::Duration delay = absl::Milliseconds(10);
@@ -43,9 +44,9 @@ struct Upstream {
 // order of time, without waiting.
 class Simulation {
  public:
-  explicit Simulation(std::vector<Upstream> upstreams, ResolverOptions options = {})
+  explicit Simulation(std::vector<Simulated> upstreams, ResolverOptions options = {})
       : upstreams_(std::move(upstreams)), options_(std::move(options)) {
-    for (size_t i = 0; i < upstreams_.size(); ++i) options_.upstreams.push_back(AddressOf(i));
+    for (size_t i = 0; i < upstreams_.size(); ++i) options_.upstreams.push_back({AddressOf(i)});
     forwarder_.emplace(options_, [this](MutableOctets target) {
       for (uint8_t& octet : target) octet = static_cast<uint8_t>(random_.Below(256));
     });
@@ -109,8 +110,12 @@ class Simulation {
       EXPECT_EQ(open_.erase(exchange), 1u) << "closed what is not open";
     }
     for (const ForwarderOutput::Send& send : out.sends) {
-      sent_ += absl::StrFormat("%s%d%c", sent_.empty() ? "" : " ", IndexOf(send.upstream) + 1,
-                               send.transport == Transport::kUdp ? 'u' : 't');
+      sent_ +=
+          absl::StrFormat("%s%d%c", sent_.empty() ? "" : " ", IndexOf(send.upstream.address) + 1,
+                          send.upstream.tls                   ? 's'
+                          : send.transport == Transport::kUdp ? 'u'
+                                                              : 't');
+      ReadName(send.message, kHeaderOctets, last_sent_qname_);
       const bool again = !open_.insert(send.exchange).second;
       Happen(send, again);
     }
@@ -119,12 +124,13 @@ class Simulation {
     }
   }
 
-  // What was sent since it was last asked: upstream and transport, "1u 1t 2u".
+  // What was sent since it was last asked: upstream and transport (s: TLS), "1u 1t 2u".
   std::string TakeSent() { return std::exchange(sent_, ""); }
   Forwarder& forwarder() { return *forwarder_; }
-  Upstream& upstream(size_t index) { return upstreams_[index]; }
+  Simulated& upstream(size_t index) { return upstreams_[index]; }
   ResolverOptions& options() { return options_; }
   absl::Time now() const { return now_; }
+  const Name& last_sent_qname() const { return last_sent_qname_; }
   size_t open() const { return open_.size(); }
   void Wait(absl::Duration by) { Run(now_ + by); }
 
@@ -132,7 +138,7 @@ class Simulation {
   static size_t IndexOf(const SocketAddress& address) { return address.ip.octets()[3] - size_t{1}; }
 
   void Happen(const ForwarderOutput::Send& send, bool again) {
-    const Upstream& upstream = upstreams_[IndexOf(send.upstream)];
+    const Simulated& upstream = upstreams_[IndexOf(send.upstream.address)];
     const Does does = send.transport == Transport::kUdp ? upstream.udp : upstream.tcp;
     if (does == Does::kNothing || (does == Does::kLoseFirst && !again)) return;
     const uint64_t exchange = send.exchange;
@@ -143,10 +149,33 @@ class Simulation {
       });
       return;
     }
-    SocketAddress source = send.upstream;
+    SocketAddress source = send.upstream.address;
+    if (does == Does::kForwardToUs) return ForwardBack(send, when);
     if (does == Does::kOtherSource) source.port = 54;
     if (does == Does::kForgeThenAnswer) Reply(exchange, source, Answer(send, Does::kOtherId), when);
     Reply(exchange, source, Answer(send, does), when);
+  }
+
+  // What an upstream does whose recursor is the forwarder.
+  void ForwardBack(const ForwarderOutput::Send& send, absl::Time when) {
+    UpstreamQuestion question;
+    const size_t past = *ReadName(send.message, kHeaderOctets, question.qname);
+    question.qname = question.qname.Lower();
+    question.qtype = static_cast<RrType>(LoadU16(&send.message[past]));
+    events_.emplace(when, [this, send, question](ForwarderOutput& out) {
+      const auto pass_on = [this, send](const UpstreamAnswer& answer) {
+        const bool txt = !answer.answer.empty() && answer.answer[0].type == RrType::kTxt;
+        Name qname;
+        ReadName(send.message, kHeaderOctets, qname);
+        TestReply reply{.flags = static_cast<uint16_t>(kFlagQr | static_cast<int>(answer.rcode))};
+        if (txt) {
+          reply.answer = {qname.ToText() + " 0 IN TXT " +
+                          std::string(AsText(Octets(answer.answer[0].rdata).subspan(1)))};
+        }
+        Reply(send.exchange, send.upstream.address, MakeReply(send.message, reply), now_);
+      };
+      forwarder_->Ask(question, now_, pass_on, out);
+    });
   }
 
   void Reply(uint64_t exchange, const SocketAddress& source, std::vector<uint8_t> message,
@@ -162,7 +191,8 @@ class Simulation {
     Name qname;
     ReadName(send.message, kHeaderOctets, qname);
     const std::vector<std::string> answer = {
-        qname.ToText() + absl::StrFormat(" 60 IN A 198.51.100.%d", IndexOf(send.upstream) + 1)};
+        qname.ToText() +
+        absl::StrFormat(" 60 IN A 198.51.100.%d", IndexOf(send.upstream.address) + 1)};
     const std::vector<std::string> soa = {
         "example. 60 IN SOA ns.example. root.example. 1 2 3 4 60"};
     if (does == Does::kNxDomain) return MakeReply(send.message, {flags | 3, {}, soa});
@@ -182,7 +212,7 @@ class Simulation {
     return message;
   }
 
-  std::vector<Upstream> upstreams_;
+  std::vector<Simulated> upstreams_;
   ResolverOptions options_;
   Random random_{7};
   absl::Time now_ = kStart;
@@ -190,6 +220,7 @@ class Simulation {
   std::multimap<absl::Time, std::function<void(ForwarderOutput&)>> events_;
   std::set<uint64_t> open_;
   std::string sent_;
+  Name last_sent_qname_;
 };
 
 const UpstreamQuestion kWww = Ask("www.host.example.");
@@ -197,7 +228,7 @@ const UpstreamQuestion kWww = Ask("www.host.example.");
 TEST(Forwarder, GoesFromUpstreamToUpstreamUntilOneAnswers) {
   const struct {
     std::string_view shows;
-    std::vector<Upstream> upstreams;
+    std::vector<Simulated> upstreams;
     std::string_view want_sent;
     Rcode want;
     int want_ms;
@@ -293,10 +324,10 @@ TEST(Forwarder, GoesFromUpstreamToUpstreamUntilOneAnswers) {
 TEST(Forwarder, NeverTakesLongerThanClientsWait) {
   for (const size_t count : {1, 2, 5, 40}) {
     for (const Does does : {Does::kNothing, Does::kTruncate, Does::kLowerCase, Does::kOtherId}) {
-      Simulation simulation(std::vector<Upstream>(
+      Simulation simulation(std::vector<Simulated>(
           count, {.udp = does, .tcp = Does::kNothing, .delay = absl::Milliseconds(150)}));
       const auto result = simulation.AskAndRun(kWww);
-      EXPECT_LE(result.when - kStart, kAnswerPatience) << count << " upstreams";
+      EXPECT_LE(result.when - kStart, ResolverOptions().deadline) << count << " upstreams";
       EXPECT_EQ(result.answer->rcode, Rcode::kServFail);
     }
   }
@@ -320,7 +351,7 @@ TEST(Forwarder, ManyWrongGuessesLeadToTcp) {
 }
 
 TEST(Forwarder, EachQueryHasAnIdAndLetterCaseOfItsOwn) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   std::set<std::vector<uint8_t>> seen;
   for (int i = 0; i < 100; ++i) {
     ForwarderOutput out;
@@ -334,7 +365,7 @@ TEST(Forwarder, EachQueryHasAnIdAndLetterCaseOfItsOwn) {
 }
 
 TEST(Forwarder, AnswersFromTheCacheAfterwards) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   simulation.AskAndRun(kWww);
   EXPECT_EQ(simulation.TakeSent(), "1u");
   const auto again = simulation.AskAndRun(Ask("WWW.Host.Example."));
@@ -357,7 +388,7 @@ TEST(Forwarder, AFailureIsNotAskedForAgainAtOnce) {
 }
 
 TEST(Forwarder, GivesAStaleAnswerBeforeTheClientGoes) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   simulation.AskAndRun(kWww);
   simulation.Wait(absl::Seconds(100));
   simulation.upstream(0).udp = Does::kNothing;
@@ -377,7 +408,7 @@ TEST(Forwarder, GivesAStaleAnswerBeforeTheClientGoes) {
 }
 
 TEST(Forwarder, APopularAnswerIsRenewedBeforeItExpires) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   for (uint32_t i = 0; i <= kPopularHits; ++i) simulation.AskAndRun(kWww);
   simulation.Wait(absl::Seconds(58));
   simulation.TakeSent();
@@ -390,7 +421,7 @@ TEST(Forwarder, APopularAnswerIsRenewedBeforeItExpires) {
 }
 
 TEST(Forwarder, IdenticalQuestionsShareOneQuery) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   std::vector<Simulation::Result> results(kWaitersMax + 1);
   for (auto& result : results) simulation.Ask(kWww, result);
   EXPECT_EQ(results.back().answer->rcode, Rcode::kServFail) << "one more than may wait";
@@ -421,27 +452,182 @@ TEST(Forwarder, AtItsBoundTheOldestQuestionIsDropped) {
   EXPECT_EQ(simulation.open(), 0u);
 }
 
-TEST(Forwarder, AnUpstreamThatFailsIsAskedLastForAWhile) {
+TEST(Forwarder, AnUpstreamThatFailsIsPassedOverAndProbed) {
   Simulation simulation({{Does::kNothing}, {}});
   int next = 0;
   const auto ask = [&] {
-    simulation.AskAndRun(Ask(absl::StrFormat("n%d.example.", next++)));
-    return simulation.TakeSent();
+    const absl::Time asked = simulation.now();
+    const auto result = simulation.AskAndRun(Ask(absl::StrFormat("n%d.example.", next++)));
+    EXPECT_EQ(result.answer->rcode, Rcode::kNoError);
+    return absl::StrFormat("%d ms: %s", absl::ToInt64Milliseconds(result.when - asked),
+                           simulation.TakeSent());
   };
-  for (int i = 0; i < UpstreamList::kFailuresToAvoid; ++i) EXPECT_EQ(ask(), "1u 1u 2u");
-  EXPECT_EQ(ask(), "2u");
-  simulation.Wait(UpstreamList::kAvoidFor);
-  Simulation::Result probe, meanwhile;
-  simulation.Ask(Ask("probe.example."), probe);
-  simulation.Ask(Ask("meanwhile.example."), meanwhile);
-  EXPECT_EQ(simulation.TakeSent(), "1u 2u") << "one question tries it, others do not wait";
-  simulation.Run();
-  simulation.TakeSent();
-  EXPECT_EQ(ask(), "2u");
+  const UpstreamHealth& first = *simulation.forwarder().upstreams()[0];
+  for (int i = 0; i < UpstreamHealth::kFailuresToAvoid; ++i) {
+    EXPECT_FALSE(first.down());
+    EXPECT_EQ(ask(), "2010 ms: 1u 1u 2u");
+  }
+  EXPECT_TRUE(first.down());
+  EXPECT_EQ(first.counters().down.value(), 1u);
+  EXPECT_EQ(ask(), "10 ms: 2u") << "not waited for any more";
+
+  // It is tried with a question of which the client does not wait for it; at first soon, then less
+  // and less often.
+  simulation.upstream(0).udp = Does::kRefuseConnection;
+  absl::Duration wait = UpstreamHealth::kProbeAfterMin;
+  for (int i = 0; i < 8; ++i) {
+    simulation.Wait(wait);
+    EXPECT_EQ(ask(), "10 ms: 1u 2u") << i;
+    EXPECT_EQ(ask(), "10 ms: 2u") << i;
+    wait = std::min(wait * 2, UpstreamHealth::kProbeAfterMax);
+  }
   simulation.upstream(0).udp = Does::kAnswer;
-  simulation.Wait(UpstreamList::kAvoidFor);
-  EXPECT_EQ(ask(), "1u");
-  EXPECT_EQ(ask(), "1u") << "it is back";
+  simulation.Wait(wait);
+  EXPECT_EQ(ask(), "10 ms: 1u 2u");
+  EXPECT_FALSE(first.down());
+  EXPECT_EQ(ask(), "10 ms: 1u") << "it is back";
+  EXPECT_EQ(first.counters().down.value(), 0u);
+  EXPECT_EQ(simulation.open(), 0u);
+}
+
+TEST(Forwarder, GivesStaleAnswersAtOnceWhereAllAreDown) {
+  Simulation simulation({Simulated{}});
+  simulation.AskAndRun(kWww);
+  simulation.Wait(absl::Seconds(100));
+  simulation.upstream(0).udp = Does::kNothing;
+  for (int i = 0; i < UpstreamHealth::kFailuresToAvoid; ++i) {
+    simulation.AskAndRun(Ask(absl::StrFormat("n%d.example.", i)));
+  }
+  const absl::Time asked = simulation.now();
+  const auto stale = simulation.AskAndRun(kWww);
+  EXPECT_TRUE(stale.answer->stale);
+  EXPECT_EQ(stale.when, asked);
+  EXPECT_EQ(simulation.open(), 0u);
+}
+
+TEST(Forwarder, KeepsTheDeadlineItIsGiven) {
+  for (const int deadline_ms : {300, 1000, 9000}) {
+    ResolverOptions options;
+    options.deadline = absl::Milliseconds(deadline_ms);
+    Simulation simulation({{Does::kNothing}, {Does::kNothing}, {Does::kNothing}}, options);
+    const auto result = simulation.AskAndRun(kWww);
+    EXPECT_EQ(result.answer->rcode, Rcode::kServFail);
+    EXPECT_LE(result.when - kStart, options.deadline);
+    EXPECT_GE(result.when - kStart + absl::Milliseconds(1),
+              std::min(options.deadline, 3 * options.upstream_timeout));
+  }
+}
+
+TEST(Forwarder, NamesOfAForwardZoneAreAskedThereAndNowhereElse) {
+  ResolverOptions options;
+  const Upstream corp{Simulation::AddressOf(1)}, eu{Simulation::AddressOf(2)};
+  options.forward_zones = {{*Name::FromText("corp.example."), {corp}},
+                           {*Name::FromText("eu.corp.example."), {eu, corp}},
+                           {*Name::FromText("10.in-addr.arpa."), {corp}}};
+  Simulation simulation({{}, {}, {}}, options);
+  simulation.options().upstreams.resize(1);
+  simulation.forwarder().Configure(simulation.options());
+  const struct {
+    std::string_view shows, qname, want_sent;
+  } kRows[] = {
+      {"another name", "www.example.", "1u"},
+      {"the domain itself", "Corp.Example.", "2u"},
+      {"a name below", "a.b.corp.example.", "2u"},
+      {"the longest suffix wins", "db.eu.corp.example.", "3u"},
+      {"an address", "1.0.0.10.in-addr.arpa.", "2u"},
+      {"another network's", "1.0.0.11.in-addr.arpa.", "1u"},
+  };
+  for (const auto& row : kRows) {
+    simulation.AskAndRun(Ask(row.qname));
+    EXPECT_EQ(simulation.TakeSent(), row.want_sent) << row.shows;
+  }
+  simulation.upstream(1).udp = Does::kServFail;
+  EXPECT_EQ(simulation.AskAndRun(Ask("new.corp.example.")).answer->rcode, Rcode::kServFail);
+  EXPECT_EQ(simulation.TakeSent(), "2u") << "it does not leak to the recursors";
+}
+
+TEST(Forwarder, AnUpstreamByTlsIsAskedByTlsOnly) {
+  ResolverOptions options;
+  options.upstreams = {{.address = Simulation::AddressOf(0), .tls = true}};
+  Simulation simulation({{Does::kNothing, Does::kAnswer}, {}}, options);
+  simulation.options().upstreams.resize(1);
+  simulation.forwarder().Configure(simulation.options());
+  const auto result = simulation.AskAndRun(kWww);
+  EXPECT_EQ(simulation.TakeSent(), "1s");
+  EXPECT_EQ(result.answer->rcode, Rcode::kNoError);
+  EXPECT_EQ(simulation.forwarder().counters().tls.value(), 1u);
+  EXPECT_EQ(simulation.forwarder().counters().tcp.value(), 0u);
+  simulation.upstream(0).tcp = Does::kNothing;
+  for (int i = 0; i < UpstreamHealth::kFailuresToAvoid; ++i) {
+    simulation.AskAndRun(Ask(absl::StrFormat("n%d.example.", i)));
+  }
+  EXPECT_EQ(simulation.TakeSent(), "1s 1s 1s") << "nothing is sent in the clear";
+  EXPECT_TRUE(simulation.forwarder().upstreams()[0]->down());
+}
+
+TEST(Forwarder, AnUpstreamThatAsksUsIsFoundOutAndNotAsked) {
+  ResolverOptions options;
+  options.loop_token = "0123456789abcdef";
+  Simulation simulation({{Does::kForwardToUs}, {}}, options);
+  const auto first = simulation.AskAndRun(Ask("a.example."));
+  EXPECT_EQ(first.answer->rcode, Rcode::kNoError);
+  // The question, which waits for itself; after a while the probe, which comes back; the next.
+  EXPECT_EQ(simulation.TakeSent(), "1u 1u 1u 2u");
+  EXPECT_LE(first.when - kStart, absl::Milliseconds(1100));
+  EXPECT_TRUE(simulation.forwarder().upstreams()[0]->looping());
+  EXPECT_EQ(simulation.forwarder().counters().loops.value(), 1u);
+  simulation.AskAndRun(Ask("b.example."));
+  EXPECT_EQ(simulation.TakeSent(), "2u");
+
+  simulation.upstream(0).udp = Does::kNxDomain;  // To the probe, too.
+  simulation.Wait(UpstreamHealth::kLoopProbeInterval);
+  simulation.AskAndRun(Ask("c.example."));
+  EXPECT_EQ(simulation.TakeSent(), "1u 2u") << "the probe goes beside the question";
+  simulation.AskAndRun(Ask("d.example."));
+  EXPECT_EQ(simulation.TakeSent(), "1u") << "it asks us no more";
+  EXPECT_EQ(simulation.open(), 0u);
+}
+
+TEST(Forwarder, WithoutLoopDetectionAllAreAskedAgain) {
+  ResolverOptions options;
+  options.loop_token = "0123456789abcdef";
+  Simulation simulation({{Does::kForwardToUs}, {}}, options);
+  simulation.AskAndRun(Ask("a.example."));
+  EXPECT_TRUE(simulation.forwarder().upstreams()[0]->looping());
+  simulation.options().loop_token.clear();
+  simulation.forwarder().Configure(simulation.options());
+  simulation.upstream(0).udp = Does::kAnswer;
+  simulation.TakeSent();
+  simulation.Wait(UpstreamHealth::kLoopProbeInterval);
+  simulation.AskAndRun(Ask("b.example."));
+  EXPECT_EQ(simulation.TakeSent(), "1u");
+}
+
+TEST(Forwarder, OnlyUpstreamThatAsksUsMeansServFail) {
+  ResolverOptions options;
+  options.loop_token = "0123456789abcdef";
+  Simulation simulation({{Does::kForwardToUs}}, options);
+  EXPECT_EQ(simulation.AskAndRun(Ask("a.example.")).answer->rcode, Rcode::kServFail);
+  const absl::Time asked = simulation.now();
+  const auto next = simulation.AskAndRun(Ask("b.example."));
+  EXPECT_EQ(next.answer->rcode, Rcode::kServFail);
+  EXPECT_EQ(next.when, asked) << "at once";
+}
+
+TEST(Forwarder, AQuestionInOurOwnLettersIsNotMadeToWaitForItself) {
+  Simulation simulation({{Does::kNothing}});
+  Simulation::Result client, came_back, other;
+  const UpstreamQuestion question = Ask("www.name-with-letters-enough.example.");
+  simulation.Ask(question, client);
+  UpstreamQuestion ours = question;
+  ours.qname = simulation.last_sent_qname();
+  simulation.Ask(ours, came_back);
+  EXPECT_EQ(came_back.calls, 1);
+  EXPECT_EQ(came_back.answer->rcode, Rcode::kServFail);
+  simulation.Ask(question, other);
+  EXPECT_EQ(other.calls, 0) << "another client's question waits with the first";
+  EXPECT_EQ(simulation.forwarder().counters().loops.value(), 1u);
+  simulation.Run();
 }
 
 TEST(Forwarder, RandomStrategySpreadsTheQuestions) {
@@ -458,7 +644,7 @@ TEST(Forwarder, RandomStrategySpreadsTheQuestions) {
 }
 
 TEST(Forwarder, AKnownRoundTripMakesResendingQuick) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   simulation.AskAndRun(kWww);
   simulation.upstream(0).udp = Does::kLoseFirst;
   const absl::Time asked = simulation.now();
@@ -467,11 +653,11 @@ TEST(Forwarder, AKnownRoundTripMakesResendingQuick) {
 }
 
 TEST(Forwarder, NewUpstreamsLeaveWhatIsUnderWayAndCached) {
-  Simulation simulation({Upstream{}, {}});
+  Simulation simulation({Simulated{}, {}});
   simulation.AskAndRun(kWww);
   Simulation::Result under_way;
   simulation.Ask(Ask("slow.example."), under_way);
-  simulation.options().upstreams = {Simulation::AddressOf(1)};
+  simulation.options().upstreams = {{Simulation::AddressOf(1)}};
   simulation.forwarder().Configure(simulation.options());
   simulation.Run();
   EXPECT_EQ(under_way.answer->answer.at(0).rdata.at(3), 1);
@@ -488,7 +674,7 @@ TEST(Forwarder, NewUpstreamsLeaveWhatIsUnderWayAndCached) {
 }
 
 TEST(Forwarder, ZoneTransfersAreNotForwarded) {
-  Simulation simulation({Upstream{}});
+  Simulation simulation({Simulated{}});
   for (const RrType type : {RrType::kAxfr, RrType::kIxfr}) {
     EXPECT_EQ(simulation.AskAndRun(Ask("example.", type)).answer->rcode, Rcode::kNotImp);
   }

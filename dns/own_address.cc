@@ -21,14 +21,14 @@ bool IsOwn(const SocketAddress& upstream, const SocketAddress& listening,
 
 }  // namespace
 
-absl::Status RejectOwnAddresses(std::span<const SocketAddress> upstreams,
+absl::Status RejectOwnAddresses(std::string_view key, std::span<const Upstream> upstreams,
                                 std::span<const SocketAddress> listening,
                                 std::span<const IpAddress> local_ips) {
-  for (const SocketAddress& upstream : upstreams) {
+  for (const Upstream& upstream : upstreams) {
     for (const SocketAddress& own : listening) {
-      if (!IsOwn(upstream, own, local_ips)) continue;
+      if (!IsOwn(upstream.address, own, local_ips)) continue;
       return absl::InvalidArgumentError(absl::StrFormat(
-          "recursors: %s is this server itself, which listens on %s; expected another server",
+          "%s: %s is this server itself, which listens on %s; expected another server", key,
           upstream.ToString(), own.ToString()));
     }
   }

@@ -3,15 +3,18 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "base/ip_address.h"
+#include "dns/upstream.h"
 
 namespace pharos::dns {
 
-// InvalidArgument if an upstream is one of the addresses we listen on. A wildcard listens on every
-// address of the machine: the loopback ones and `local_ips` (those of its interfaces).
-absl::Status RejectOwnAddresses(std::span<const SocketAddress> upstreams,
+// InvalidArgument if an upstream of the configuration's `key` is one of the addresses we listen on.
+// A wildcard listens on every address of the machine: the loopback ones and `local_ips` (those of
+// its interfaces).
+absl::Status RejectOwnAddresses(std::string_view key, std::span<const Upstream> upstreams,
                                 std::span<const SocketAddress> listening,
                                 std::span<const IpAddress> local_ips);
 

@@ -30,18 +30,18 @@ TEST(RejectOwnAddresses, KnowsOurselvesUnderEveryAddress) {
       {"[::]:53", "0.0.0.0:53", true},
   };
   for (const auto& row : kRows) {
-    const std::vector<SocketAddress> upstreams = {*ParseSocketAddress("192.0.2.1", 53),
-                                                  *ParseSocketAddress(row.upstream, 53)};
+    const std::vector<Upstream> upstreams = {*ParseUpstream("192.0.2.1"),
+                                             *ParseUpstream(row.upstream)};
     const std::vector<SocketAddress> listening = {*ParseSocketAddress(row.listening, 53)};
-    EXPECT_EQ(RejectOwnAddresses(upstreams, listening, local_ips).ok(), !row.own)
+    EXPECT_EQ(RejectOwnAddresses("recursors", upstreams, listening, local_ips).ok(), !row.own)
         << row.upstream << " while listening on " << row.listening;
   }
 }
 
 TEST(RejectOwnAddresses, SaysWhichAndWhy) {
-  const std::vector<SocketAddress> upstreams = {*ParseSocketAddress("127.0.0.1:8600", 53)};
+  const std::vector<Upstream> upstreams = {*ParseUpstream("127.0.0.1:8600")};
   const std::vector<SocketAddress> listening = {*ParseSocketAddress("0.0.0.0:8600", 53)};
-  EXPECT_EQ(RejectOwnAddresses(upstreams, listening, {}).message(),
+  EXPECT_EQ(RejectOwnAddresses("recursors", upstreams, listening, {}).message(),
             "recursors: 127.0.0.1:8600 is this server itself, which listens on 0.0.0.0:8600; "
             "expected another server");
 }

@@ -5,67 +5,65 @@
 
 namespace pharos::dns {
 
-UpstreamList::Upstream* UpstreamList::Find(const SocketAddress& address) {
-  for (Upstream& upstream : upstreams_) {
-    if (upstream.address == address) return &upstream;
+void UpstreamList::Set(std::span<const Upstream> recursors, std::span<const ForwardZone> zones,
+                       RecursorStrategy strategy) {
+  strategy_ = strategy;
+  std::vector<UpstreamHandle> all;
+  const auto find = [](const std::vector<UpstreamHandle>& list, const Upstream& upstream) {
+    const auto at = std::ranges::find_if(
+        list, [&upstream](const UpstreamHandle& handle) { return handle->upstream() == upstream; });
+    return at == list.end() ? nullptr : *at;
+  };
+  const auto make_group = [&](std::span<const Upstream> upstreams) {
+    Group group;
+    for (const Upstream& upstream : upstreams) {
+      UpstreamHandle handle = find(all, upstream);
+      if (handle == nullptr) {
+        handle = find(all_, upstream);
+        if (handle == nullptr) handle = std::make_shared<UpstreamHealth>(upstream);
+        all.push_back(handle);
+      }
+      group.push_back(std::move(handle));
+    }
+    return group;
+  };
+  recursors_ = make_group(recursors);
+  SuffixMap<Group> groups;
+  for (const ForwardZone& zone : zones) groups.Set(zone.domain, make_group(zone.upstreams));
+  zones_ = std::move(groups);
+  all_ = std::move(all);
+}
+
+const UpstreamList::Group& UpstreamList::GroupOf(const Name& qname) const {
+  const Group* zone = zones_.Find(qname);
+  return zone != nullptr ? *zone : recursors_;
+}
+
+std::vector<UpstreamHandle> UpstreamList::Plan(const Name& qname) {
+  std::vector<UpstreamHandle> plan = GroupOf(qname);
+  if (strategy_ == RecursorStrategy::kRandom) {
+    for (size_t i = plan.size(); i > 1; --i) {
+      std::swap(plan[i - 1], plan[random_.Below(static_cast<uint32_t>(i))]);
+    }
+  }
+  std::erase_if(plan, [](const UpstreamHandle& upstream) { return upstream->looping(); });
+  std::ranges::stable_partition(plan,
+                                [](const UpstreamHandle& upstream) { return !upstream->down(); });
+  return plan;
+}
+
+UpstreamHandle UpstreamList::TakeProbe(const Name& qname, absl::Time now) {
+  for (const UpstreamHandle& upstream : GroupOf(qname)) {
+    if (!upstream->looping() && upstream->TakeProbe(now)) return upstream;
   }
   return nullptr;
 }
 
-void UpstreamList::Set(std::span<const SocketAddress> addresses, RecursorStrategy strategy) {
-  strategy_ = strategy;
-  std::vector<Upstream> upstreams;
-  for (const SocketAddress& address : addresses) {
-    const Upstream* known = Find(address);
-    upstreams.push_back(known != nullptr ? *known : Upstream{.address = address});
+UpstreamHandle UpstreamList::TakeLoopProbe(const Name& qname, absl::Time now) {
+  for (const UpstreamHandle& upstream : GroupOf(qname)) {
+    if (upstream->looping() && upstream->TakeLoopProbe(now)) return upstream;
   }
-  upstreams_ = std::move(upstreams);
-}
-
-std::vector<SocketAddress> UpstreamList::Plan(absl::Time now) {
-  std::vector<Upstream*> order;
-  for (Upstream& upstream : upstreams_) order.push_back(&upstream);
-  if (strategy_ == RecursorStrategy::kRandom) {
-    for (size_t i = order.size(); i > 1; --i) {
-      std::swap(order[i - 1], order[random_.Below(static_cast<uint32_t>(i))]);
-    }
-  }
-  std::vector<SocketAddress> plan, last;
-  for (Upstream* upstream : order) {
-    if (upstream->failures_in_row < kFailuresToAvoid) {
-      plan.push_back(upstream->address);
-    } else if (now < upstream->avoid_until) {
-      last.push_back(upstream->address);
-    } else {
-      // This question tries it; others go on avoiding it until it has answered.
-      upstream->avoid_until = now + kAvoidFor;
-      plan.push_back(upstream->address);
-    }
-  }
-  plan.insert(plan.end(), last.begin(), last.end());
-  return plan;
-}
-
-void UpstreamList::NoteReply(const SocketAddress& address, absl::Duration round_trip) {
-  Upstream* upstream = Find(address);
-  if (upstream == nullptr) return;
-  upstream->failures_in_row = 0;
-  upstream->round_trip = upstream->round_trip == absl::ZeroDuration()
-                             ? round_trip
-                             : upstream->round_trip * 7 / 8 + round_trip / 8;
-}
-
-void UpstreamList::NoteFailure(const SocketAddress& address, absl::Time now) {
-  Upstream* upstream = Find(address);
-  if (upstream == nullptr) return;
-  if (++upstream->failures_in_row >= kFailuresToAvoid) upstream->avoid_until = now + kAvoidFor;
-}
-
-absl::Duration UpstreamList::RoundTrip(const SocketAddress& address) const {
-  for (const Upstream& upstream : upstreams_) {
-    if (upstream.address == address) return upstream.round_trip;
-  }
-  return absl::ZeroDuration();
+  return nullptr;
 }
 
 }  // namespace pharos::dns

@@ -1,13 +1,17 @@
-// The recursors in the order to ask them, with what is remembered of how each one did.
+// Whom to ask about which name, and in which order.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/ip_address.h"
 #include "base/random.h"
+#include "dns/name.h"
+#include "dns/suffix_map.h"
+#include "dns/upstream.h"
+#include "dns/upstream_health.h"
 
 namespace pharos::dns {
 
@@ -16,38 +20,44 @@ enum class RecursorStrategy : uint8_t {
   kRandom,      // In a new order for each question.
 };
 
+// Who is asked about the names at and below a domain, and nobody else.
+struct ForwardZone {
+  Name domain;
+  std::vector<Upstream> upstreams;
+};
+
+// Shared, as questions under way keep those they are about to ask, which a new list may be without.
+using UpstreamHandle = std::shared_ptr<UpstreamHealth>;
+
 class UpstreamList {
  public:
-  // An upstream that gave no answer this often in a row is asked last,
-  static constexpr int kFailuresToAvoid = 3;
-  // for this long; then one question tries it in its usual place.
-  static constexpr absl::Duration kAvoidFor = absl::Seconds(15);
-
   explicit UpstreamList(uint64_t seed) : random_(seed) {}
 
   // Replaces the list. Of those that stay, what is known stays too.
-  void Set(std::span<const SocketAddress> addresses, RecursorStrategy strategy);
-  bool empty() const { return upstreams_.empty(); }
+  void Set(std::span<const Upstream> recursors, std::span<const ForwardZone> zones,
+           RecursorStrategy strategy);
+  // Whether there is anybody to ask about any name.
+  bool empty() const { return all_.empty(); }
 
-  // Every upstream once, in the order to ask them for one question.
-  std::vector<SocketAddress> Plan(absl::Time now);
+  // All who may be asked about a name once, in the order to ask them: first those that answer, then
+  // those that are down. Without those that lead back to us.
+  std::vector<UpstreamHandle> Plan(const Name& qname);
+  // Of those who may be asked about a name, the one that is down and to be tried again now, beside
+  // the others; null if there is none.
+  UpstreamHandle TakeProbe(const Name& qname, absl::Time now);
+  // The same, the one that led back to us and may no longer.
+  UpstreamHandle TakeLoopProbe(const Name& qname, absl::Time now);
 
-  // How asking one went. Addresses that are not (or no longer) in the list are ignored.
-  void NoteReply(const SocketAddress& address, absl::Duration round_trip);
-  void NoteFailure(const SocketAddress& address, absl::Time now);
-  // Smoothed as in RFC 6298; zero while unknown.
-  absl::Duration RoundTrip(const SocketAddress& address) const;
+  // Each once, though several zones have it.
+  std::span<const UpstreamHandle> all() const { return all_; }
 
  private:
-  struct Upstream {
-    SocketAddress address;
-    int failures_in_row = 0;
-    absl::Time avoid_until = absl::InfinitePast();
-    absl::Duration round_trip = absl::ZeroDuration();
-  };
-  Upstream* Find(const SocketAddress& address);
+  using Group = std::vector<UpstreamHandle>;
+  const Group& GroupOf(const Name& qname) const;
 
-  std::vector<Upstream> upstreams_;
+  std::vector<UpstreamHandle> all_;
+  Group recursors_;
+  SuffixMap<Group> zones_;
   RecursorStrategy strategy_ = RecursorStrategy::kSequential;
   Random random_;
 };

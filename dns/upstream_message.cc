@@ -8,6 +8,8 @@ namespace pharos::dns {
 namespace {
 
 constexpr uint16_t kDnssecOk = 0x8000;
+constexpr uint16_t kOptionPadding = 12;
+constexpr size_t kOptionHeaderOctets = 4;
 constexpr uint32_t kTtlMax = 0x7fffffff;
 
 bool SameOctets(Octets a, Octets b) { return std::ranges::equal(a, b); }
@@ -140,6 +142,18 @@ class Chain {
   std::vector<Name> names_;
 };
 
+// OPT's RDATA: nothing, or one option that fills up the block.
+void WritePadding(bool padded, ByteWriter& writer) {
+  if (!padded) return writer.U16(0);
+  const size_t unpadded = writer.offset() + 2 + kOptionHeaderOctets;
+  const size_t octets =
+      (kPaddingBlockOctets - unpadded % kPaddingBlockOctets) % kPaddingBlockOctets;
+  writer.U16(static_cast<uint16_t>(kOptionHeaderOctets + octets));
+  writer.U16(kOptionPadding);
+  writer.U16(static_cast<uint16_t>(octets));
+  for (size_t i = 0; i < octets; ++i) writer.U8(0);
+}
+
 }  // namespace
 
 UpstreamQuery MakeUpstreamQuery(const UpstreamQuestion& question, const QuerySecret& secret,
@@ -177,7 +191,7 @@ size_t WriteUpstreamQuery(const UpstreamQuery& query, MutableOctets message) {
     writer.U16(kUpstreamUdpOctets);
     writer.U16(0);  // Extended rcode and version.
     writer.U16(query.question.dnssec_ok ? kDnssecOk : 0);
-    writer.U16(0);  // No options.
+    WritePadding(query.padded, writer);
   }
   return writer.offset();
 }

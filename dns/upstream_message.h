@@ -14,8 +14,11 @@
 
 namespace pharos::dns {
 
-// Header, the longest question, OPT.
-inline constexpr size_t kUpstreamQueryOctetsMax = kHeaderOctets + kNameOctetsMax + 4 + 11;
+// Queries over TLS are padded to a multiple of this, so that their length tells less (RFC 8467
+// section 4.1).
+inline constexpr size_t kPaddingBlockOctets = 128;
+// Header, the longest question, OPT: 286 octets, padded.
+inline constexpr size_t kUpstreamQueryOctetsMax = 3 * kPaddingBlockOctets;
 // The UDP payload we are ready to receive: no fragments on any usual path (DNS flag day 2020).
 inline constexpr uint16_t kUpstreamUdpOctets = 1232;
 // Records in one reply, all sections together; a reply with more is malformed to us. A message of
@@ -28,8 +31,9 @@ inline constexpr size_t kChainNamesMax = 16;
 struct UpstreamQuery {
   UpstreamQuestion question;
   uint16_t id = 0;
-  Name spelled;      // The QNAME in the letter case that was sent.
-  bool edns = true;  // Whether it has an OPT record; DO is lost without.
+  Name spelled;         // The QNAME in the letter case that was sent.
+  bool edns = true;     // Whether it has an OPT record; DO is lost without.
+  bool padded = false;  // RFC 7830; only with EDNS.
 };
 
 // What one query needs that nobody may guess.

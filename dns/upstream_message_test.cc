@@ -70,8 +70,23 @@ TEST(UpstreamQuery, TheLongestNameFits) {
   const std::string label(63, 'a');
   const auto message = Write(MakeUpstreamQuery(
       Ask(label + "." + label + "." + label + "." + std::string(61, 'b')), Secret(), true));
-  EXPECT_EQ(message.size(), kUpstreamQueryOctetsMax);
+  EXPECT_EQ(message.size(), kHeaderOctets + kNameOctetsMax + 4 + 11);
   EXPECT_TRUE(Judge(message).has_value());
+}
+
+TEST(UpstreamQuery, IsPaddedToWholeBlocks) {
+  for (size_t labels = 1; labels <= 127; ++labels) {
+    std::string name;
+    for (size_t i = 0; i < labels; ++i) name += "a.";
+    UpstreamQuery query = MakeUpstreamQuery(Ask(name), Secret(), true);
+    query.padded = true;
+    const std::vector<uint8_t> message = Write(query);
+    EXPECT_EQ(message.size() % kPaddingBlockOctets, 0u) << labels << " labels";
+    EXPECT_LE(message.size(), kUpstreamQueryOctetsMax);
+    const auto judged = Judge(message);
+    ASSERT_TRUE(judged.has_value()) << labels << " labels";
+    EXPECT_TRUE(judged->has_edns);
+  }
 }
 
 TEST_F(UpstreamReplyTest, IsReadIntoRecords) {

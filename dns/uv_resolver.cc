@@ -14,6 +14,7 @@ UvResolver::UvResolver(uv_loop_t* loop, const ResolverOptions& options)
       started_(absl::Now()),
       started_ns_(uv_hrtime()),
       forwarder_(options, SecureRandom),
+      tls_(options.tls),
       read_buffer_(kMessageOctetsMax) {
   CHECK(uv_timer_init(loop, &timer_) == 0);
   timer_.data = this;
@@ -32,7 +33,12 @@ void UvResolver::Resolve(const UpstreamQuestion& question, absl::Time /*now*/, D
   Perform(out);
 }
 
-void UvResolver::Reconfigure(const ResolverOptions& options) { forwarder_.Configure(options); }
+void UvResolver::Reconfigure(const ResolverOptions& options) {
+  forwarder_.Configure(options);
+  absl::erase_if(dot_, [](const auto& entry) { return entry.second->idle(); });
+  // Those under way go on; they read no files any more.
+  tls_ = TlsClient(options.tls);
+}
 
 void UvResolver::OnMessage(uint64_t exchange, const SocketAddress& source, MutableOctets message) {
   ForwarderOutput out;
@@ -63,6 +69,7 @@ void UvResolver::Perform(ForwarderOutput& out) {
 }
 
 bool UvResolver::SendTo(const ForwarderOutput::Send& send) {
+  if (send.upstream.tls) return SendByTls(send);
   auto at = sockets_.find(send.exchange);
   if (at == sockets_.end()) {
     UpstreamSocket::Owned socket = OpenSocket(send);
@@ -72,13 +79,28 @@ bool UvResolver::SendTo(const ForwarderOutput::Send& send) {
   return at->second.socket->Send(send.message);
 }
 
+bool UvResolver::SendByTls(const ForwarderOutput::Send& send) {
+  std::unique_ptr<DotConnection>& dot = dot_[send.upstream];
+  if (dot == nullptr) {
+    UpstreamSocketOwner& owner = *this;
+    dot = std::make_unique<DotConnection>(loop_, tls_, owner, dot_counters_, send.upstream);
+  }
+  if (!dot->Send(send.exchange, send.message)) return false;
+  sockets_.insert_or_assign(
+      send.exchange, Entry{.socket = nullptr, .transport = Transport::kTcp, .dot = dot.get()});
+  return true;
+}
+
 UpstreamSocket::Owned UvResolver::OpenSocket(const ForwarderOutput::Send& send) {
   const bool tcp = send.transport == Transport::kTcp;
-  if (tcp && tcp_sockets_ >= kTcpSocketsMax) return nullptr;
+  if (tcp && tcp_sockets_ >= kTcpSocketsMax) {
+    tcp_refused_.Add();
+    return nullptr;
+  }
   ++handles_;  // Even one that fails to open goes through OnClosed.
   UpstreamSocket::Owned socket =
-      tcp ? UpstreamSocket::OpenTcp(loop_, *this, send.exchange, send.upstream)
-          : UpstreamSocket::OpenUdp(loop_, *this, send.exchange, send.upstream);
+      tcp ? UpstreamSocket::OpenTcp(loop_, *this, send.exchange, send.upstream.address)
+          : UpstreamSocket::OpenUdp(loop_, *this, send.exchange, send.upstream.address);
   if (socket != nullptr && tcp) ++tcp_sockets_;
   return socket;
 }
@@ -86,8 +108,10 @@ UpstreamSocket::Owned UvResolver::OpenSocket(const ForwarderOutput::Send& send) 
 void UvResolver::CloseSocket(uint64_t exchange) {
   const auto at = sockets_.find(exchange);
   if (at == sockets_.end()) return;
-  if (at->second.transport == Transport::kTcp) --tcp_sockets_;
+  DotConnection* const dot = at->second.dot;
+  if (dot == nullptr && at->second.transport == Transport::kTcp) --tcp_sockets_;
   sockets_.erase(at);
+  if (dot != nullptr) dot->Cancel(exchange);
 }
 
 void UvResolver::SetTimer() {
@@ -120,6 +144,7 @@ void UvResolver::Close(std::function<void()> closed) {
   ForwarderOutput out;
   forwarder_.Abandon(out);
   Perform(out);
+  dot_.clear();
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_),
            [](uv_handle_t* handle) { static_cast<UvResolver*>(handle->data)->OnClosed(); });
 }

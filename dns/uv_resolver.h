@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "dns/dot_connection.h"
 #include "dns/forwarder.h"
 #include "dns/resolver.h"
 #include "dns/upstream_socket.h"
@@ -30,11 +32,18 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   bool has_upstreams() const override { return forwarder_.has_upstreams(); }
   // Times are read from a clock of our own that no correction of the wall clock makes jump.
   void Resolve(const UpstreamQuestion& question, absl::Time now, Done done) override;
-  // From the next question on; what is under way and what is cached stays.
+  // From the next question on; what is under way and what is cached stays. Connections by TLS that
+  // are idle are closed, and new ones read the files anew.
   void Reconfigure(const ResolverOptions& options);
   // Afterwards every question gets SERVFAIL at once.
   void Close(std::function<void()> closed) override;
 
+  // On the loop's thread.
+  AnswerCache& cache() { return forwarder_.cache(); }
+  std::span<const UpstreamHandle> upstreams() const { return forwarder_.upstreams(); }
+
+  const DotCounters& dot_counters() const { return dot_counters_; }
+  const Counter& tcp_refused() const { return tcp_refused_; }
   const ForwarderCounters& counters() const { return forwarder_.counters(); }
   const CacheCounters& cache_counters() const { return forwarder_.cache_counters(); }
 
@@ -49,13 +58,16 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   void Perform(ForwarderOutput& out);
   bool SendTo(const ForwarderOutput::Send& send);
   UpstreamSocket::Owned OpenSocket(const ForwarderOutput::Send& send);
+  bool SendByTls(const ForwarderOutput::Send& send);
   void CloseSocket(uint64_t exchange);
   void SetTimer();
   void OnTimer();
 
+  // Where an exchange takes place: on a socket, or on a connection by TLS.
   struct Entry {
     UpstreamSocket::Owned socket;
     Transport transport = Transport::kUdp;
+    DotConnection* dot = nullptr;
   };
 
   uv_loop_t* loop_;
@@ -66,6 +78,10 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   Forwarder forwarder_;
   absl::flat_hash_map<uint64_t, Entry> sockets_;  // By exchange.
   size_t tcp_sockets_ = 0;
+  Counter tcp_refused_;  // Queries that found kTcpSocketsMax reached.
+  TlsClient tls_;
+  DotCounters dot_counters_;
+  absl::flat_hash_map<Upstream, std::unique_ptr<DotConnection>> dot_;
   size_t handles_ = 1;  // Not yet gone from the loop: sockets and the timer.
   std::function<void()> closed_;
   bool closing_ = false;

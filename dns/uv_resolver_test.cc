@@ -132,7 +132,7 @@ class UvResolverTest : public ::testing::Test {
     uv_loop_init(&loop_);
     first_ = std::make_unique<TestUpstream>(&loop_);
     second_ = std::make_unique<TestUpstream>(&loop_);
-    options_.upstreams = {first_->address(), second_->address()};
+    options_.upstreams = {Upstream{first_->address()}, Upstream{second_->address()}};
   }
   ~UvResolverTest() override {
     Close();
@@ -255,7 +255,7 @@ TEST_F(UvResolverTest, OneAnswerMayAskTheNextQuestion) {
 
 TEST_F(UvResolverTest, NewUpstreamsAreAskedFromTheNextQuestionOn) {
   Resolve(kWww);
-  options_.upstreams = {second_->address()};
+  options_.upstreams = {Upstream{second_->address()}};
   resolver().Reconfigure(options_);
   Resolve(Ask("other.example."));
   EXPECT_EQ(second_->udp_queries, 1);

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "dns/forwarded_reply.h"
 #include "dns/handler.h"
+#include "dns/rebind.h"
 #include "dns/reply_writer.h"
 #include "dns/reverse_name.h"
 
@@ -17,6 +18,14 @@ namespace pharos::dns {
 namespace {
 
 const std::vector<ExternalAnswer> kNothingResolved;
+
+// In place of an answer that could be used for rebinding: no records, and nothing to cache.
+UpstreamAnswer MakeWithheld() {
+  UpstreamAnswer withheld;
+  withheld.rcode = Rcode::kNoError;
+  withheld.extended_error = {InfoCode::kBlocked, "a private address of an outside name"};
+  return withheld;
+}
 
 // Reading the clock twice for every batch of one would be felt.
 constexpr uint64_t kBatchesPerSample = 16;
@@ -150,6 +159,7 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
       counters_.dropped.Add();
       return 0;
     case Outcome::kForward:
+      if (!config_->MayRecurse(path.client.ip)) return RefuseRecursion(query, path, reply);
       if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
       return Forward(query, path, reply);
     case Outcome::kResolve:
@@ -236,11 +246,15 @@ void Worker::EndWaiting(Waiting& waiting) {
 
 size_t Worker::WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answer) {
   const MutableOctets target = waiting.at_once ? waiting.reply_at_once : MutableOctets(late_reply_);
+  const size_t octets_max = OctetsMax(waiting.query, waiting.path.transport);
+  if (IsRebinding(*config_, waiting.query.qname, answer)) {
+    counters_.rebindings.Add();
+    return WriteForwardedReply(waiting.query, MakeWithheld(), octets_max, target);
+  }
   if (answer.rcode == Rcode::kNxDomain) {
     if (const size_t octets = AnswerAboveOurs(waiting, target); octets > 0) return octets;
   }
-  return WriteForwardedReply(waiting.query, answer,
-                             OctetsMax(waiting.query, waiting.path.transport), target);
+  return WriteForwardedReply(waiting.query, answer, octets_max, target);
 }
 
 size_t Worker::AnswerAboveOurs(const Waiting& waiting, MutableOctets target) {
@@ -337,6 +351,22 @@ void Worker::Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octet
   if (octets > 0) {
     waiting->path.listener->Send(waiting->path, Octets(late_reply_).first(octets));
   }
+}
+
+size_t Worker::RefuseRecursion(const Query& query, const ReplyPath& path, MutableOctets reply) {
+  size_t octets = 0;
+  if (IsAboveRegistered(query.qname, **guard_)) {
+    AnswerContext context = MakeContext(path, random_, kNothingResolved);
+    context.may_resolve = false;
+    octets = Answer(query, context, reply).reply_octets;
+  } else {
+    counters_.refused_recursion.Add();
+    ReplyWriter writer(query, reply, OctetsMax(query, path.transport), true);
+    writer.SetError({InfoCode::kProhibited, "outside names are not for this client"});
+    // Without RA, as recursion is not available to who asks.
+    octets = writer.Finish(Rcode::kRefused, 0);
+  }
+  return Release({path, query, {}, AnswerSource::kZone, batch_time_, batch_time_}, reply, octets);
 }
 
 size_t Worker::Refuse(const Query& query, const ReplyPath& path, absl::Time asked,

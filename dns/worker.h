@@ -37,6 +37,8 @@ struct WorkerCounters {
   Counter forwarded;                // Questions for the recursors.
   Counter reverse_forwarded;        // Of them, those for PTR records.
   Counter resolved;                 // Own answers that led to host names outside.
+  Counter refused_recursion;        // REFUSED to clients who may not ask about outside names.
+  Counter rebindings;               // Answers of recursors withheld (dns/rebind.h).
   Counter shed;                     // SERVFAIL to who waited longest, as too many were waiting.
   Counter refused_at_bound;         // SERVFAIL at once, as too many questions were under way.
   Counter refused_at_client_bound;  // SERVFAIL at once, as too many of that client were waiting.
@@ -111,6 +113,9 @@ class Worker : public ThreadHandler {
   void OnResolved(const std::shared_ptr<Waiting>& waiting);
   void AnswerResolved(const std::shared_ptr<Waiting>& waiting);
   void Deliver(const std::shared_ptr<Waiting>& waiting, size_t reply_octets);
+  // What a client gets that may ask about our own names only: REFUSED, but for names above those of
+  // registered addresses, which exist.
+  size_t RefuseRecursion(const Query& query, const ReplyPath& path, MutableOctets reply);
   // Handle returns: the answer is there, or waits from now on.
   std::optional<size_t> Leave(const std::shared_ptr<Waiting>& waiting);
   void EndWaiting(Waiting& waiting);

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "agent/config/config.h"
+#include "agent/dns_cache.h"
 #include "agent/local/local_agent.h"
 #include "dns/answer_config.h"
 #include "http/api.h"
@@ -26,6 +27,7 @@ struct AgentApi {
   // Any thread: calls `listener` with that of each interval as one line, on the thread `checks`,
   // until it returns false.
   std::function<void(std::function<bool(const std::string&)> listener)> follow_metrics;
+  DnsCache& dns_cache;
   // Any thread: takes on the configuration files anew, and calls back on any thread when that is
   // done or has failed.
   std::function<void(std::function<void(absl::Status)>)> reload;
@@ -39,6 +41,7 @@ void AddRegistrationRoutes(http::Api& api, const AgentApi& agent);
 // The agent itself, its machine, and the members of its cluster.
 void AddAgentRoutes(http::Api& api, const AgentApi& agent);
 void AddMonitorRoute(http::Api& api);
+void AddDnsRoutes(http::Api& api, const AgentApi& agent);
 void AddMetricsRoutes(http::Api& api, const AgentApi& agent);
 void AddExplainRoute(http::Api& api, const AgentApi& agent);
 

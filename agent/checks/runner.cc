@@ -73,7 +73,7 @@ CheckRunner::CheckRunner(Loop& loop, const Clock& clock, RunnerOptions options, 
       alias_state_(std::move(alias_state)),
       random_(options_.seed),
       curl_(loop.uv()),
-      tls_(options_),
+      tls_(TlsFilesOf(options_)),
       children_(loop.uv()),
       context_{loop_, curl_, tls_, children_, options_},
       aliases_timer_(loop.uv()) {

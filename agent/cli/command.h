@@ -44,6 +44,7 @@ std::optional<int> ReadCommandFlags(std::string_view usage, std::span<const Flag
 
 // Each in the file of its name, or of its neighbour.
 int RunAgent(Arguments arguments, const Streams& streams);
+int RunCache(Arguments arguments, const Streams& streams);
 int RunCatalog(Arguments arguments, const Streams& streams);
 int RunForceLeave(Arguments arguments, const Streams& streams);
 int RunExplain(Arguments arguments, const Streams& streams);

@@ -7,10 +7,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "agent/config/build_edns.h"
 #include "agent/config/build_http.h"
 #include "agent/config/build_limits.h"
+#include "agent/config/build_recursion.h"
 #include "agent/config/build_telemetry.h"
 #include "agent/config/template_hint.h"
 #include "dns/name.h"
@@ -23,7 +23,6 @@ constexpr int64_t kSoaSecondsMax = std::numeric_limits<int32_t>::max();  // RFC 
 constexpr int kThreadsMax = 256;
 constexpr uint32_t kStandardNegativeTtl_s = 1;
 constexpr int kPercentMax = 100;
-constexpr uint16_t kDnsPort = 53;
 
 bool IsDatacenterOctet(char c) {
   return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'z') || c == '-' ||
@@ -171,31 +170,6 @@ void BuildDomains(const Settings& settings, Config& config) {
   }
 }
 
-void BuildRecursors(const Settings& settings, const Machine& machine, Config& config) {
-  const Value* recursors = settings.Find("recursors");
-  if (recursors == nullptr) return;
-  for (const Value& element : recursors->list) {
-    const auto expanded = ExpandAddressTemplates(element.text, machine.interfaces);
-    if (!expanded.ok()) {
-      settings.Problem("recursors",
-                       absl::StrCat("recursors: ", std::string(expanded.status().message())));
-      continue;
-    }
-    for (const auto word : absl::StrSplit(*expanded, ' ', absl::SkipEmpty())) {
-      const std::string text(word);
-      const absl::StatusOr<SocketAddress> address = ParseSocketAddress(text, kDnsPort);
-      if (!address.ok()) {
-        const std::string message =
-            absl::StrCat("recursors: ", std::string(address.status().message()));
-        settings.Problem("recursors", WithTemplateHint(message, text));
-      } else if (std::find(config.dns.recursors.begin(), config.dns.recursors.end(), *address) ==
-                 config.dns.recursors.end()) {
-        config.dns.recursors.push_back(*address);
-      }
-    }
-  }
-}
-
 void BuildProfile(const Settings& settings, DnsConfig& dns) {
   std::string profile = "consul";
   settings.Read("dns_config.profile", profile);
@@ -214,8 +188,7 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
   BuildProfile(settings, dns);
   BuildEdns(settings, config);
   BuildDomains(settings, config);
-  BuildRecursors(settings, machine, config);
-  settings.Read("dns_config.recursor_timeout", dns.recursor_timeout);
+  BuildRecursion(settings, machine, config);
   settings.Read("dns_config.node_ttl", dns.node_ttl);
   settings.Read("dns_config.service_ttl", dns.service_ttl);
   settings.Read("dns_config.only_passing", dns.only_passing);
@@ -241,16 +214,6 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
     settings.Problem(
         "dns_config.locality",
         absl::StrFormat("dns_config.locality is \"%s\"; expected off or prefer", locality));
-  }
-
-  std::string strategy = "sequential";
-  settings.Read("dns_config.recursor_strategy", strategy);
-  if (strategy == "random") dns.recursor_strategy = dns::RecursorStrategy::kRandom;
-  if (strategy != "random" && strategy != "sequential") {
-    settings.Problem("dns_config.recursor_strategy",
-                     absl::StrFormat("dns_config.recursor_strategy: invalid strategy: \"%s\"; "
-                                     "expected sequential or random",
-                                     strategy));
   }
 }
 

@@ -10,11 +10,14 @@
 #include "absl/time/time.h"
 #include "agent/config/definition.h"
 #include "agent/config/watch.h"
+#include "base/cidr.h"
 #include "base/ip_address.h"
 #include "base/log.h"
 #include "dns/cookie.h"
+#include "dns/name.h"
 #include "dns/observer_options.h"
 #include "dns/rate_limit.h"
+#include "dns/upstream.h"
 #include "dns/upstream_list.h"
 #include "registry/types.h"
 
@@ -58,9 +61,16 @@ enum class DnsProfile : uint8_t { kConsul, kStandard };
 struct DnsConfig {
   std::string domain = "consul.";  // Lower case with the final dot, as is alt_domain.
   std::string alt_domain;          // Empty: none.
-  std::vector<SocketAddress> recursors;
+  std::vector<dns::Upstream> recursors;
+  std::vector<dns::ForwardZone> forward_zones;
   dns::RecursorStrategy recursor_strategy = dns::RecursorStrategy::kSequential;
-  absl::Duration recursor_timeout = absl::Seconds(2);  // Of one upstream.
+  absl::Duration recursor_timeout = absl::Seconds(2);           // Of one upstream.
+  absl::Duration recursor_deadline = absl::Milliseconds(4500);  // Of all of them.
+  std::string recursor_ca_file, recursor_ca_path;  // Both empty: the system's authorities.
+  bool loop_detection = true;
+  std::vector<Cidr> allow_recursion;  // Loopback and private networks unless given.
+  bool rebind_protection = false;
+  std::vector<dns::Name> rebind_allow;
   absl::Duration node_ttl;
   // Service name, prefix with `*`, or `*`; in the order given. The longest match counts.
   std::vector<std::pair<std::string, absl::Duration>> service_ttl;

@@ -98,7 +98,14 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
     addresses { dns = "{{ GetPrivateIP }}" http = "unix:///run/p.sock" }
     ports { dns = 53 http = 81 https = 0 grpc = 82 serf_lan = 83 serf_wan = -1 server = 84 }
     domain = "Pharos" alt_domain = "example.com." recursors = ["1.1.1.1", "[fd00::1]:54", "1.1.1.1"]
+    forward_zones {
+      "Corp.example" = ["10.0.0.53", "tls://10.0.0.54#dns.corp.example"]
+      "10.in-addr.arpa" = ["10.0.0.53"]
+    }
     dns_config {
+      recursor_deadline = "3s" recursor_ca_file = "/r" recursor_ca_path = "/rp"
+      allow_recursion = ["10.0.0.0/8", "::1"] rebind_protection = true
+      rebind_allow = ["Lab.example"] loop_detection = false
       recursor_timeout = "1s" recursor_strategy = "random" node_ttl = "2s"
       service_ttl { web = "3s" "*" = "4s" }
       soa { refresh = 1 retry = 2 expire = 3 min_ttl = 4 }
@@ -154,6 +161,20 @@ TEST(LoadConfig, ReadsEveryKeyThatHasAMember) {
   ASSERT_EQ(config.dns.cookie_secrets.size(), 1U);
   EXPECT_EQ(config.dns.cookie_secrets[0][15], 0x0f);
   EXPECT_EQ(config.dns.recursor_timeout, absl::Seconds(1));
+  EXPECT_EQ(config.dns.recursor_deadline, absl::Seconds(3));
+  EXPECT_EQ(config.dns.recursor_ca_file + config.dns.recursor_ca_path, "/r/rp");
+  EXPECT_FALSE(config.dns.loop_detection);
+  ASSERT_EQ(config.dns.forward_zones.size(), 2U);
+  EXPECT_EQ(config.dns.forward_zones[0].domain.ToText(), "corp.example.");
+  EXPECT_EQ(config.dns.forward_zones[0].upstreams.at(0).ToString(), "10.0.0.53:53");
+  EXPECT_EQ(config.dns.forward_zones[0].upstreams.at(1).ToString(),
+            "tls://10.0.0.54:853#dns.corp.example");
+  EXPECT_EQ(config.dns.forward_zones[1].domain.ToText(), "10.in-addr.arpa.");
+  ASSERT_EQ(config.dns.allow_recursion.size(), 2U);
+  EXPECT_TRUE(config.dns.allow_recursion[0].Contains(*IpAddress::Parse("10.9.9.9")));
+  EXPECT_TRUE(config.dns.allow_recursion[1].Contains(*IpAddress::Parse("::1")));
+  EXPECT_TRUE(config.dns.rebind_protection);
+  EXPECT_EQ(config.dns.rebind_allow.at(0).ToText(), "Lab.example.");
   EXPECT_EQ(config.dns.node_ttl, absl::Seconds(2));
   EXPECT_THAT(config.dns.service_ttl,
               ElementsAre(Pair("web", absl::Seconds(3)), Pair("*", absl::Seconds(4))));
@@ -367,6 +388,28 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
       {"a recursor by name", "recursors = [\"dns.example\"]",
        "-hcl:2:13: recursors: \"dns.example\" is not an address; expected IP, IP:PORT, IPv6 or "
        "[IPv6]:PORT"},
+      {"a forward zone of ours", "forward_zones { \"x.consul\" = [\"10.0.0.1\"] }",
+       "-hcl:2:15: forward_zones: \"x.consul\" is in a domain that this server answers itself; "
+       "expected one outside"},
+      {"a forward zone without servers", "forward_zones { \"corp.example\" = [] }",
+       "-hcl:2:15: forward_zones[corp.example] has no servers; expected one at least"},
+      {"a forward zone that is no name", "forward_zones { \"a..b\" = [\"10.0.0.1\"] }",
+       "-hcl:2:15: forward_zones: \"a..b\" is no domain; expected a domain name such as "
+       "\"corp.example\" or \"10.in-addr.arpa\""},
+      {"a forward zone's server by name", "forward_zones { \"corp.example\" = [\"dns\"] }",
+       "-hcl:2:15: forward_zones[corp.example]: \"dns\" is not an address; expected IP, IP:PORT, "
+       "IPv6 or [IPv6]:PORT"},
+      {"a forward zone that is no list", "forward_zones { \"corp.example\" = \"10.0.0.1\" }",
+       "-hcl:2:34: 'forward_zones[corp.example]': source data must be an array or slice, got "
+       "string"},
+      {"recursor_deadline", "dns_config { recursor_deadline = \"10ms\" }",
+       "-hcl:2:34: dns_config.recursor_deadline is 10ms; expected 200ms at least"},
+      {"allow_recursion", "dns_config { allow_recursion = [\"10.0.0.0/33\"] }",
+       "-hcl:2:32: dns_config.allow_recursion: \"10.0.0.0/33\" is no network; expected one such as "
+       "10.0.0.0/8, fd00::/8 or 192.0.2.1"},
+      {"rebind_allow", "dns_config { rebind_allow = [\".\"] }",
+       "-hcl:2:29: dns_config.rebind_allow: \".\" is no domain; expected a domain name such as "
+       "\"corp.example\""},
       {"recursor_strategy", "dns_config { recursor_strategy = \"best\" }",
        "-hcl:2:34: dns_config.recursor_strategy: invalid strategy: \"best\"; expected sequential "
        "or "

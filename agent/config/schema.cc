@@ -101,10 +101,12 @@ class SchemaCheck {
   Value CheckKey(const Key& key, const Value& value) {
     switch (key.type) {
       case KeyType::kTextList:
-        return CheckTextList(key, value);
+        return CheckTextList(key.path, value);
       case KeyType::kTextMap:
       case KeyType::kDurationMap:
         return CheckScalarMap(key, value);
+      case KeyType::kTextListMap:
+        return CheckTextListMap(key, value);
       case KeyType::kDefinition:
         return CheckDefinition(key, value);
       case KeyType::kDefinitions:
@@ -166,16 +168,27 @@ class SchemaCheck {
     return value;
   }
 
-  Value CheckTextList(const Key& key, const Value& value) {
+  Value CheckTextList(std::string_view path, const Value& value) {
     if (!value.is(Value::Kind::kList)) {
       problems_.Add(value.at, absl::StrFormat("'%s': source data must be an array or slice, got %s",
-                                              key.path, value.TypeWord()));
+                                              path, value.TypeWord()));
       return Value::List(value.at);
     }
     for (size_t i = 0; i < value.list.size(); ++i) {
-      CheckScalar(absl::StrFormat("%s[%d]", key.path, i), KeyType::kText, value.list[i]);
+      CheckScalar(absl::StrFormat("%s[%d]", path, i), KeyType::kText, value.list[i]);
     }
     return value;
+  }
+
+  Value CheckTextListMap(const Key& key, const Value& value) {
+    const Value* map = AsMap(key.path, value);
+    if (map == nullptr) return Value::Map(value.at);
+    MapBuilder checked(map->at);
+    for (const Entry& entry : map->map) {
+      checked.Set(entry.key, entry.at,
+                  CheckTextList(absl::StrFormat("%s[%s]", key.path, entry.key), entry.value));
+    }
+    return std::move(checked).Take();
   }
 
   Value CheckScalarMap(const Key& key, const Value& value) {

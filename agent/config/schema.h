@@ -20,6 +20,7 @@ enum class KeyType : uint8_t {
   kTextList,
   kTextMap,
   kDurationMap,
+  kTextListMap,
   kDefinition,   // A service, a check or a watch (definition.h looks into it).
   kDefinitions,  // A list of them.
   kAnything,     // Not looked into.

@@ -55,6 +55,12 @@ void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
   families.Counter("pharos_dns_resolved_total",
                    "Own DNS answers that needed the recursors for a host name.",
                    counters.resolved.value());
+  families.Counter("pharos_dns_refused_recursion_total",
+                   "DNS questions about outside names, of clients who may not ask them.",
+                   counters.refused_recursion.value());
+  families.Counter("pharos_dns_rebindings_total",
+                   "Answers of recursors withheld because of private addresses.",
+                   counters.rebindings.value());
   families.Counter("pharos_dns_refused_at_bound_total",
                    "DNS questions answered SERVFAIL because too many were under way.",
                    counters.refused_at_bound.value());
@@ -110,6 +116,39 @@ void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
                    tcp.refused_at_client_cap.value());
 }
 
+void CollectUpstream(const dns::UpstreamHealth& health, Families& families) {
+  const Labels upstream = {{"upstream", health.upstream().ToString()}};
+  const dns::UpstreamCounters& counters = health.counters();
+  families.Counter("pharos_upstream_queries_total", "Queries sent, by recursor.",
+                   counters.queries.value(), upstream);
+  families.Counter("pharos_upstream_replies_total", "Replies taken, by recursor.",
+                   counters.replies.value(), upstream);
+  families.Counter("pharos_upstream_failures_total",
+                   "Queries that timed out, were refused or whose connection broke, by recursor.",
+                   counters.failures.value(), upstream);
+  families.Gauge("pharos_upstream_down",
+                 "DNS threads that pass the recursor over because it does not answer.",
+                 counters.down.value() == 0 ? 0 : 1, upstream);
+  families.Gauge("pharos_upstream_looping",
+                 "DNS threads that do not ask the recursor because it asks this agent.",
+                 counters.looping.value() == 0 ? 0 : 1, upstream);
+  families.Histogram("pharos_upstream_round_trip_seconds", "Time to a reply, by recursor.",
+                     counters.round_trips, upstream);
+}
+
+void CollectConnections(const dns::UvResolver& resolver, Families& families) {
+  const dns::DotCounters& tls = resolver.dot_counters();
+  families.Gauge("pharos_forwarder_tls_connections", "Connections to recursors by TLS.",
+                 static_cast<double>(tls.open.value()));
+  families.Counter("pharos_forwarder_tls_connections_total",
+                   "Connections to recursors by TLS that were begun.", tls.connections.value());
+  families.Counter("pharos_forwarder_tls_failures_total",
+                   "Connections to recursors by TLS that came to nothing.", tls.failures.value());
+  families.Counter("pharos_forwarder_tcp_refused_total",
+                   "Queries not sent over TCP because too many connections were open.",
+                   resolver.tcp_refused().value());
+}
+
 void CollectForwarder(const dns::ForwarderCounters& forwarder, const dns::CacheCounters& cache,
                       Families& families) {
   families.Counter("pharos_forwarder_queries_total", "Queries sent to recursors.",
@@ -125,6 +164,10 @@ void CollectForwarder(const dns::ForwarderCounters& forwarder, const dns::CacheC
   families.Counter(failed, "", forwarder.malformed.value(), {{"reason", "malformed"}});
   families.Counter("pharos_forwarder_tcp_total", "Queries to recursors repeated over TCP.",
                    forwarder.tcp.value());
+  families.Counter("pharos_forwarder_tls_total", "Queries to recursors over TLS.",
+                   forwarder.tls.value());
+  families.Counter("pharos_forwarder_loops_total", "Own questions that came back to this agent.",
+                   forwarder.loops.value());
   families.Counter("pharos_forwarder_coalesced_total",
                    "Questions that joined one under way for the same.",
                    forwarder.coalesced.value());
@@ -147,6 +190,8 @@ void CollectForwarder(const dns::ForwarderCounters& forwarder, const dns::CacheC
                    cache.failures.value());
   families.Counter("pharos_cache_prefetches_total", "Answers asked for anew before they expired.",
                    cache.prefetches.value());
+  families.Counter("pharos_cache_flushed_total", "Answers removed by request.",
+                   cache.flushed.value());
   families.Gauge("pharos_cache_entries", "Answers in the cache.",
                  static_cast<double>(cache.entries.value()));
   families.Gauge("pharos_cache_bytes", "Octets that the cache holds.",
@@ -184,6 +229,10 @@ void CollectDns(dns::Server& dns, Families& families) {
     CollectRateLimit(worker.rate_limiter(), families);
     const auto& resolver = static_cast<const dns::UvResolver&>(worker.resolver());
     CollectForwarder(resolver.counters(), resolver.cache_counters(), families);
+    CollectConnections(resolver, families);
+    for (const dns::UpstreamHandle& upstream : resolver.upstreams()) {
+      CollectUpstream(*upstream, families);
+    }
   });
   dns.ForEachListener([&families](const dns::UdpCounters& udp, const dns::TcpCounters& tcp) {
     CollectListeners(udp, tcp, families);
