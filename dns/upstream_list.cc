@@ -47,8 +47,8 @@ std::vector<UpstreamHandle> UpstreamList::Plan(const Name& qname) {
     }
   }
   std::erase_if(plan, [](const UpstreamHandle& upstream) { return upstream->looping(); });
-  std::ranges::stable_partition(plan,
-                                [](const UpstreamHandle& upstream) { return !upstream->down(); });
+  std::stable_partition(plan.begin(), plan.end(),
+                        [](const UpstreamHandle& upstream) { return !upstream->down(); });
   return plan;
 }
 

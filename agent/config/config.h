@@ -64,12 +64,12 @@ struct DnsConfig {
   std::vector<dns::Upstream> recursors;
   std::vector<dns::ForwardZone> forward_zones;
   dns::RecursorStrategy recursor_strategy = dns::RecursorStrategy::kSequential;
+  bool loop_detection = true;
+  bool rebind_protection = false;
   absl::Duration recursor_timeout = absl::Seconds(2);           // Of one upstream.
   absl::Duration recursor_deadline = absl::Milliseconds(4500);  // Of all of them.
   std::string recursor_ca_file, recursor_ca_path;  // Both empty: the system's authorities.
-  bool loop_detection = true;
-  std::vector<Cidr> allow_recursion;  // Loopback and private networks unless given.
-  bool rebind_protection = false;
+  std::vector<Cidr> allow_recursion;               // Loopback and private networks unless given.
   std::vector<dns::Name> rebind_allow;
   absl::Duration node_ttl;
   // Service name, prefix with `*`, or `*`; in the order given. The longest match counts.
