@@ -63,10 +63,23 @@ absl::StatusOr<Asked> ReadAsked(const http::Request& request) {
   return asked;
 }
 
-// What the snapshot alone cannot tell: what becomes of a question that is not ours.
-void TellOutcome(const dns::Handled& handled, dns::Explanation& explanation) {
+// What becomes of a question that is not ours.
+std::string ForwardingText(const Asked& asked, const dns::Query& query,
+                           const dns::AnswerConfig& config) {
+  if (!config.MayRecurse(asked.client)) {
+    return absl::StrFormat("REFUSED: %s is on no network of dns_config.allow_recursion",
+                           asked.client.ToString());
+  }
+  const std::string_view whom = config.forward_zones.Find(query.qname) != nullptr
+                                    ? "the servers of its forward zone are asked"
+                                    : "the recursors are asked";
+  return absl::StrFormat("%s, unless the cache has the answer", whom);
+}
+
+void TellOutcome(const dns::Handled& handled, const Asked& asked, const dns::Query& query,
+                 const dns::AnswerConfig& config, dns::Explanation& explanation) {
   if (handled.outcome == dns::Outcome::kForward) {
-    explanation.Add("reply", "the recursors are asked, unless the cache has the answer");
+    explanation.Add("reply", ForwardingText(asked, query, config));
   }
   for (const dns::UpstreamQuestion& needed : handled.needed) {
     explanation.Add("chain", absl::StrFormat("the recursors are asked for %s before the answer",
@@ -98,7 +111,7 @@ absl::StatusOr<std::string> Explain(const Asked& asked, const dns::AnswerConfig&
                              .explanation = &explanation};
   std::vector<uint8_t> reply(dns::kMessageOctetsMax);
   dns::Handled handled = dns::Answer(query, context, reply);
-  TellOutcome(handled, explanation);
+  TellOutcome(handled, asked, query, config, explanation);
   if (handled.outcome == dns::Outcome::kResolve) {
     // Shown as it is without what the recursors would add.
     context.may_resolve = false;

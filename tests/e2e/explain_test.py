@@ -83,6 +83,21 @@ class ExplainTest(lib.AgentTest):
         self.assertRegex(said[1], r'query: query "best" \(.{36}\) looks up service "web", tags v2')
         self.assertIn("instance: web on n6 (10.0.0.6 port 80), passing: taken", said)
 
+    def test_outside_names(self):
+        config = {"recursors": ["127.0.0.1:1"], "forward_zones": {"corp.example": ["127.0.0.1:2"]}}
+        with lib.Agent(config) as agent:
+            http = http_client.Client(agent.ports["http"])
+            rows = [
+                ("name=a.example.com", "the recursors are asked, unless the cache has the answer"),
+                ("name=a.corp.example",
+                 "the servers of its forward zone are asked, unless the cache has the answer"),
+                ("name=a.example.com&client=203.0.113.7",
+                 "REFUSED: 203.0.113.7 is on no network of dns_config.allow_recursion"),
+            ]
+            for parameters, text in rows:
+                steps = http.get("dns/explain?" + parameters).json["Steps"]
+                self.assertEqual(steps[-1], {"Topic": "reply", "Text": text}, parameters)
+
     def test_the_reply_is_that_of_dns(self):
         shown = self.http.get("dns/explain?name=n3.node.consul").json["Reply"]
         self.assertIn("n3.node.consul.\t0\tIN\tA\t10.0.0.3", shown)
