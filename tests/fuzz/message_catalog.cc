@@ -159,7 +159,7 @@ void AddLong(std::vector<catalog::v1::Register>& all) {
     (*change.mutable_node()->mutable_meta())["of"] = name.substr(0, 9);
     change.add_services()->set_name("long");
     AddService(change, "longname", 0).set_address(long_name + ".example");
-    AddService(change, label63, 1).add_tags(label63 + "." + label63);
+    AddService(change, label63, 1).add_tags(std::string(label63).append(".").append(label63));
     all.push_back(std::move(change));
   }
 }

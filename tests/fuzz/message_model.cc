@@ -375,7 +375,7 @@ class Question {
 
   std::string Target(const Instance& instance) const {
     const Address address = instance.For(kSrv);
-    const std::string node = NodeName(Lower(instance.on->node().name()));
+    std::string node = NodeName(Lower(instance.on->node().name()));
     Address spelled = address;
     switch (address.kind) {
       case Address::kNone:

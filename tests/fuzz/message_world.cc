@@ -8,7 +8,6 @@ namespace pharos::fuzz {
 namespace {
 
 using dns::Name;
-using dns::Record;
 using dns::RrType;
 
 void AddCname(dns::UpstreamAnswer& answer, const Name& owner, std::string_view target) {
