@@ -179,20 +179,20 @@ const std::vector<catalog::v1::Register>& Registrations() {
 
 const registry::Snapshot& TestSnapshot() {
   static const registry::Snapshot& snapshot = *[] {
-    auto* catalog = new registry::Catalog(kDatacenter);
+    static auto& catalog = *new registry::Catalog(kDatacenter);  // For good, as the snapshot is.
     uint64_t index = 0;
     for (const catalog::v1::Register& change : Registrations()) {
       catalog::v1::Command command;
       command.set_time_unix_ms(1'700'000'000'000);
       *command.mutable_register_() = change;
-      CHECK(catalog->Apply(++index, command).ok());
+      CHECK(catalog.Apply(++index, command).ok());
     }
     catalog::v1::Batch others;
     CHECK(google::protobuf::TextFormat::ParseFromString(kOthers, &others));
     for (const catalog::v1::Command& command : others.commands()) {
-      CHECK(catalog->Apply(++index, command).ok());
+      CHECK(catalog.Apply(++index, command).ok());
     }
-    return catalog->MakeSnapshot().release();
+    return catalog.MakeSnapshot().release();
   }();
   return snapshot;
 }
