@@ -182,10 +182,13 @@ TEST(Server, ShedsWhatHasWaitedTooLongUnderOverload) {
   // Where net.core.rmem_max is small, a queue never holds a turn's worth of datagrams.
   if (shed == 0 && kernel_dropped > 0) GTEST_SKIP() << "the socket's queue is too short";
   EXPECT_GT(shed, 0u);
-  udp.Send("asked in good time");
+  // As clients do, it asks again where the replies to the flood left no room for this one.
   std::string reply;
-  do reply = udp.Receive();
-  while (reply == "one of a flood");
+  for (int i = 0; i < 5 && reply != "asked in good time"; ++i) {
+    udp.Send("asked in good time");
+    do reply = udp.Receive();
+    while (reply == "one of a flood");
+  }
   EXPECT_EQ(reply, "asked in good time");
 }
 
