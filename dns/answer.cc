@@ -5,20 +5,6 @@
 #include "dns/answerer.h"
 
 namespace pharos::dns {
-namespace {
-
-// The largest UDP reply: 40 octets below a datagram's limit, room for extension headers.
-constexpr size_t kUdpReplyOctetsMax = 65467;
-
-}  // namespace
-
-ReplyLimits ReplyLimits::For(const Query& query, Transport transport) {
-  if (transport == Transport::kTcp) return {kMessageOctetsMax, false, true};
-  const size_t asked = query.edns ? query.edns->udp_octets : kPlainUdpOctetsMax;
-  const size_t octets_max = std::clamp(asked, kPlainUdpOctetsMax, kUdpReplyOctetsMax);
-  return {octets_max, octets_max == kPlainUdpOctetsMax, false};
-}
-
 Answerer::Answerer(const Query& query, const AnswerContext& context, MutableOctets reply)
     : query_(query),
       context_(context),

@@ -20,7 +20,7 @@ ServiceTtls::ServiceTtls(const std::vector<std::pair<std::string, uint32_t>>& tt
                    [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
 }
 
-uint32_t ServiceTtls::Get(std::string_view lower_name) const {
+uint32_t ServiceTtls::Find(std::string_view lower_name) const {
   if (!exact_.empty()) {
     const auto found = exact_.find(absl::string_view(lower_name.data(), lower_name.size()));
     if (found != exact_.end()) return found->second;

@@ -29,9 +29,13 @@ class ServiceTtls {
   // in lower case, so a key with capitals never matches, as in Consul.
   explicit ServiceTtls(const std::vector<std::pair<std::string, uint32_t>>& ttl_s_by_key);
 
-  uint32_t Get(std::string_view lower_name) const;
+  uint32_t Get(std::string_view lower_name) const {
+    return exact_.empty() && prefixes_.empty() ? 0 : Find(lower_name);
+  }
 
  private:
+  uint32_t Find(std::string_view lower_name) const;
+
   absl::flat_hash_map<std::string, uint32_t> exact_;
   std::vector<std::pair<std::string, uint32_t>> prefixes_;  // Longest first.
 };

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "dns/answer.h"
+#include "dns/answer_limits.h"
 #include "dns/name_question.h"
 #include "dns/reply_writer.h"
 #include "dns/reverse_name.h"
@@ -21,17 +22,6 @@ namespace pharos::dns {
 
 // Two names and five numbers (RFC 1035 section 3.3.13).
 inline constexpr size_t kSoaRdataOctetsMax = 2 * kNameOctetsMax + 20;
-
-// What a reply may hold, worked out once.
-struct ReplyLimits {
-  size_t octets_max;
-  // UDP without EDNS (or with 512 octets of it), where udp_answer_limit counts.
-  bool plain_udp;
-  // TCP, where the number of answers is bounded although the size would allow more.
-  bool tcp;
-
-  static ReplyLimits For(const Query& query, Transport transport);
-};
 
 // The kind of address that questions of a type see, and its octets (empty unless it is one).
 registry::AddressKind KindFor(const registry::DnsAddresses& addresses, RrType type);
@@ -108,7 +98,6 @@ class Answerer {
   absl::StatusOr<registry::ResolvedQuery> ResolveQueryName(std::string_view name) const;
   // All of them, by the records made here.
   Candidates Choose(std::vector<const registry::Instance*> instances, uint32_t ttl_s);
-  registry::Include IncludeFor(const registry::RecordSet& records) const;
   const registry::Node* FindNearest(const std::string& near) const;
   Octets ClientSubnet() const;  // Data of the option; empty when the query has none.
   IpAddress ClientAddress() const;
@@ -121,16 +110,6 @@ class Answerer {
   Handled AnswerInstances();
   Handled AnswerServiceAddresses(const Candidates& candidates);
   Handled AnswerServiceName(const Candidates& candidates);
-  // How many answers a reply may have.
-  struct CountLimit {
-    size_t count;
-    // Cut by udp_answer_limit. Then the size is counted as if no name were compressed, as Consul
-    // does: clients of old expect no more than it would send.
-    bool by_udp_limit;
-  };
-  CountLimit LimitCount(size_t available, bool addresses) const;
-  // What is left of a plain UDP reply for records counted uncompressed.
-  size_t UncompressedRoom() const;
   bool IsAsked(Octets name_wire) const;
 
   // srv_answer.cc: SRV records and what goes with them.

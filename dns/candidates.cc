@@ -56,7 +56,7 @@ Answerer::Found Answerer::FindCandidates(const NameQuestion& name) {
   if (entry == nullptr) return {};
   return {.candidates = Candidates{.instances = InstanceList(entry->instances),
                                    .records = &entry->all,
-                                   .include = IncludeFor(entry->all),
+                                   .include = IncludeFor(config_, entry->all),
                                    .ttl_s = config_.service_ttls.Get(entry->name)}};
 }
 
@@ -74,7 +74,7 @@ Answerer::Found Answerer::FindService(const NameQuestion& name) {
   }
   return {.candidates = Candidates{.instances = InstanceList(entry->instances),
                                    .records = records,
-                                   .include = IncludeFor(*records),
+                                   .include = IncludeFor(config_, *records),
                                    .ttl_s = config_.service_ttls.Get(entry->name)}};
 }
 
@@ -82,7 +82,7 @@ Answerer::Found Answerer::FindIngress(const NameQuestion& name) {
   std::vector<const Instance*> instances = registry::IngressInstances(snapshot_, name.name);
   if (instances.empty()) return {};
   Candidates candidates = Choose(std::move(instances), config_.service_ttls.Get(name.name));
-  candidates.include = IncludeFor(*candidates.records);
+  candidates.include = IncludeFor(config_, *candidates.records);
   return {.candidates = candidates};
 }
 
@@ -135,21 +135,12 @@ Candidates Answerer::Choose(std::vector<const Instance*> instances, uint32_t ttl
   std::vector<uint32_t> everyone(chosen->instances.size());
   for (uint32_t i = 0; i < everyone.size(); ++i) everyone[i] = i;
   const InstanceList list(chosen->instances);
-  chosen->records = registry::MakeRecordSet(list, everyone);
+  registry::SelectionPool pool;
+  chosen->records = registry::MakeRecordSet(list, everyone, pool);
   const Candidates candidates{
       .instances = list, .records = &chosen->records, .include = Include::kAll, .ttl_s = ttl_s};
   chosen_.push_back(std::move(chosen));
   return candidates;
-}
-
-// When too few are healthy, it is rather the health checks that are wrong, or what is left would be
-// overrun: then all are tried.
-Include Answerer::IncludeFor(const registry::RecordSet& records) const {
-  const Include include = config_.only_passing ? Include::kPassing : Include::kHealthy;
-  const registry::Selection& everyone = records.everyone;
-  const bool panic =
-      everyone.Count(include) * 100 < uint64_t{config_.panic_percent} * everyone.positions.size();
-  return panic ? Include::kAll : include;
 }
 
 // The node that a prepared query is to be near to; null when nobody is meant.

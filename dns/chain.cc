@@ -139,7 +139,7 @@ std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
     const ReplyWriter::Mark before = writer_.mark();
     size_t written = 0;
     for (const uint32_t position :
-         Pick(candidates, *selection, LimitCount(available, true).count)) {
+         Pick(candidates, *selection, LimitCount(config_, limits_, available, true).count)) {
       const Octets address = AddressFor(candidates.instances[position].dns, type);
       if (!writer_.AddAddress(section, owner, address, ttl_s)) break;
       ++written;

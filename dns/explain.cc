@@ -139,18 +139,18 @@ void Answerer::ExplainCandidates(const Candidates& candidates) const {
   const auto& everyone = candidates.records->everyone;
   Tell("instances",
        absl::StrFormat("%d of %d instances are registered for it%s; %d are healthy; taken are %s",
-                       everyone.positions.size(), candidates.instances.size(),
-                       question_.tag.empty() ? "" : " with the tag", everyone.healthy_count,
+                       everyone.size(), candidates.instances.size(),
+                       question_.tag.empty() ? "" : " with the tag", everyone.healthy_count(),
                        IncludeText(candidates.include)));
   const Include usual = config_.only_passing ? Include::kPassing : Include::kHealthy;
   if (config_.panic_percent > 0 && candidates.include == Include::kAll &&
-      everyone.Count(usual) < everyone.positions.size()) {
+      everyone.Count(usual) < everyone.size()) {
     Tell("panic",
          absl::StrFormat("fewer than %d percent are healthy (panic_threshold), so all count",
                          config_.panic_percent));
   }
   std::vector<bool> fits(candidates.instances.size(), false);
-  for (const uint32_t position : everyone.positions) fits[position] = true;
+  for (const uint32_t position : everyone.positions()) fits[position] = true;
   const size_t explained = std::min(candidates.instances.size(), kInstancesExplained);
   for (size_t i = 0; i < explained; ++i) {
     const Instance& instance = candidates.instances[i];
@@ -176,7 +176,7 @@ void Answerer::ExplainCandidates(const Candidates& candidates) const {
 }
 
 void Answerer::ExplainOrder(const Candidates& candidates) const {
-  std::string text = candidates.records->everyone.weight_sums == nullptr
+  std::string text = candidates.records->everyone.WeightSums(Include::kAll).empty()
                          ? "in random order"
                          : "in random order by weight";
   if (candidates.nearest != nullptr) {

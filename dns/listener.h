@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "absl/time/time.h"
 #include "base/ip_address.h"
@@ -48,6 +49,15 @@ class QueryHandler {
   // and never across a turn of the loop.
   virtual void BeginBatch() = 0;
   virtual void EndBatch() = 0;
+  // Tells of the messages that Handle will be called for in this batch, as far as they are known,
+  // so that they can be looked up together. Borrowed until EndBatch.
+  virtual void LookAhead(std::span<const Octets> requests) { static_cast<void>(requests); }
+  // Answers the `i`-th of them into `reply` and returns the answer's length, if that can be done
+  // without a path; else 0, and Handle is to be called.
+  virtual size_t AnswerAhead(size_t i, MutableOctets reply) {
+    static_cast<void>(i), static_cast<void>(reply);
+    return 0;
+  }
   // Answers `request` into `reply`, which has room for the largest message of the path's transport,
   // and returns the answer's length. 0: none is due; nullopt: it comes later, exactly once, by
   // path.listener->Send. `request` is gone after the call.

@@ -1,9 +1,10 @@
 #include "dns/reply_frame.h"
 
+#include <cstring>
+
 namespace pharos::dns {
 namespace {
 
-constexpr size_t kOptBaseOctets = 11;
 constexpr size_t kOptionHeaderOctets = 4;
 constexpr size_t kKeepaliveOctets = 2;
 constexpr size_t kInfoCodeOctets = 2;
@@ -26,6 +27,14 @@ void WriteOption(EdnsOption code, Octets data, ByteWriter& writer) {
 }
 
 }  // namespace
+
+uint8_t* WriteBareOpt(bool dnssec_ok, uint8_t* at) {
+  std::memset(at, 0, kOptBaseOctets);
+  StoreU16(at + 1, static_cast<uint16_t>(RrType::kOpt));
+  StoreU16(at + 3, kOwnUdpOctets);
+  StoreU16(at + 7, dnssec_ok ? kDnssecOk : 0);
+  return at + kOptBaseOctets;
+}
 
 ReplyOpt::ReplyOpt(const Query& query) : query_(query) {
   if (!query.edns) return;

@@ -16,6 +16,11 @@ namespace pharos::dns {
 // A configured name for NSID is at most so long, so that OPT fits every reply with its question.
 inline constexpr size_t kNsidOctetsMax = 128;
 
+// An OPT record without options.
+inline constexpr size_t kOptBaseOctets = 11;
+// Writes one that says what we take over UDP; returns its end.
+uint8_t* WriteBareOpt(bool dnssec_ok, uint8_t* at);
+
 // The OPT record of one reply. The query is borrowed.
 class ReplyOpt {
  public:

@@ -132,7 +132,7 @@ TEST(Server, AnswersEveryDatagramOfABurstAndIgnoresTooShortOnes) {
   test.server->ForEachThread([](ThreadHandler&, int) {});  // What was sent is counted by then.
   test.server->ForEachListener([](const UdpCounters& u, const TcpCounters&) {
     EXPECT_EQ(u.too_short.value(), 1u);
-    EXPECT_EQ(u.sent.value(), 150u);
+    EXPECT_EQ(u.replies.sent.value(), 150u);
   });
 }
 

@@ -7,16 +7,11 @@
 namespace pharos::dns {
 namespace {
 
-// Over UDP without EDNS no setting allows more answers than this.
-constexpr size_t kPlainUdpAnswersMax = 8;
-// What Consul leaves free of 512 octets.
-constexpr size_t kPlainUdpMargin = 7;
-// Over TCP in Consul's profile, as Consul; else as many as the message holds.
-constexpr size_t kTcpAnswersMax = 4096;
-constexpr size_t kTcpSrvAnswersMax = 1024;
+constexpr size_t kPointerOctets = 2;
+
+size_t AddressOctetsMin(RrType type) { return type == RrType::kAaaa ? 16 : 4; }
 
 }  // namespace
-
 registry::AddressKind KindFor(const registry::DnsAddresses& addresses, RrType type) {
   if (type == RrType::kA) return addresses.for_a;
   if (type == RrType::kAaaa) return addresses.for_aaaa;
@@ -62,31 +57,20 @@ Handled Answerer::AnswerInstances() {
                                       : AnswerServiceAddresses(candidates);
 }
 
-Answerer::CountLimit Answerer::LimitCount(size_t available, bool addresses) const {
-  size_t count = available;
-  if (limits_.tcp && !config_.standard)
-    count = std::min(count, addresses ? kTcpAnswersMax : kTcpSrvAnswersMax);
-  if (addresses && config_.a_record_limit > 0) {
-    count = std::min(count, size_t{config_.a_record_limit});
-  }
-  if (!limits_.plain_udp || config_.udp_answer_limit == 0) return {count, false};
-  const size_t udp_limit = std::min(size_t{config_.udp_answer_limit}, kPlainUdpAnswersMax);
-  return {std::min(count, udp_limit), count > udp_limit};
-}
-
-size_t Answerer::UncompressedRoom() const {
-  return kPlainUdpOctetsMax - kPlainUdpMargin - kHeaderOctets - query_.question.size();
-}
-
 Handled Answerer::AnswerServiceAddresses(const Candidates& candidates) {
   const registry::Selection* selection = SelectionFor(*candidates.records, query_.qtype);
   const size_t available = selection == nullptr ? 0 : selection->Count(candidates.include);
   if (available == 0) return AnswerServiceName(candidates);
-  const CountLimit limit = LimitCount(available, true);
+  const CountLimit limit = LimitCount(config_, limits_, available, true);
   const NameParts owner = writer_.QnameOwner();
-  size_t uncompressed_room = UncompressedRoom();
+  size_t uncompressed_room = UncompressedRoom(query_.question.size());
   size_t written = 0;
-  for (const uint32_t position : Pick(candidates, *selection, limit.count)) {
+  // No more than fit is drawn, were all as small as can be.
+  const size_t owner_octets = writer_.compression() ? kPointerOctets : query_.qname.size();
+  const size_t fitting =
+      writer_.Room() / (owner_octets + kRecordFixedOctets + AddressOctetsMin(query_.qtype));
+  const size_t drawn = std::max<size_t>(std::min(limit.count, fitting), 1);
+  for (const uint32_t position : Pick(candidates, *selection, drawn)) {
     const Octets address = AddressFor(candidates.instances[position].dns, query_.qtype);
     const size_t uncompressed = query_.qname.size() + kRecordFixedOctets + address.size();
     if (limit.by_udp_limit && written > 0 && uncompressed > uncompressed_room) break;

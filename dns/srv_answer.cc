@@ -75,7 +75,7 @@ Handled Answerer::AnswerServiceSrv(const Candidates& candidates) {
   const registry::Selection& selection = candidates.records->srv;
   const size_t available = selection.Count(candidates.include);
   const uint32_t ttl_s = candidates.ttl_s;
-  const CountLimit limit = LimitCount(available, false);
+  const CountLimit limit = LimitCount(config_, limits_, available, false);
   const std::span<const uint32_t> chosen = Pick(candidates, selection, limit.count);
 
   // A reply of 512 octets holds no more than this, and only larger ones take memory.
@@ -157,7 +157,7 @@ size_t Answerer::CountFittingSrv(std::span<const SrvRecord> records) const {
 }
 
 size_t Answerer::CountFittingSrvUncompressed(std::span<const SrvRecord> records) const {
-  size_t room = UncompressedRoom();
+  size_t room = UncompressedRoom(query_.question.size());
   for (size_t i = 0; i < records.size(); ++i) {
     const SrvRecord& record = records[i];
     std::array<uint8_t, kSpelledOctetsMax> spelled;

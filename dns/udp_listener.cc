@@ -14,7 +14,6 @@ namespace {
 // Enough for a burst of some thousand queries while a batch is answered; the kernel's default holds
 // about two hundred.
 constexpr int kReceiveBufferOctets = 4 << 20;
-constexpr size_t kArenaOctets = 4 * kUdpPayloadOctetsMax;
 
 // The address a datagram was sent to, from its control data.
 bool ReadLocalAddress(const msghdr& header, IpAddress& local) {
@@ -83,7 +82,7 @@ UdpListener::UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler)
       bound_(BoundAddress(socket_)),
       wildcard_(bound_.ip.IsUnspecified()),
       requests_(kBatch),
-      arena_(kArenaOctets) {
+      replies_(socket_.fd(), counters_.replies) {
   const int on = 1;
   if (wildcard_) {
     const bool v4 = bound_.ip.is_v4();
@@ -167,68 +166,44 @@ ReplyPath UdpListener::PathOf(const Request& request, const msghdr& header) {
 
 void UdpListener::HandleBatch(int count) {
   const absl::Time now = stamping_ ? absl::Now() : absl::InfinitePast();
+  std::array<Octets, kBatch> messages;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    messages[i] = Octets(requests_[i].octets).first(received_[i].msg_len);
+  }
   handler_.BeginBatch();
+  handler_.LookAhead(std::span(messages).first(static_cast<size_t>(count)));
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     Request& request = requests_[i];
-    if (received_[i].msg_len < kHeaderOctets) {
+    const msghdr& header = received_[i].msg_hdr;
+    if (messages[i].size() < kHeaderOctets) {
       counters_.too_short.Add();
       continue;
     }
-    if (stamping_ && Backlog::IsTooOld(ReadArrival(received_[i].msg_hdr), now)) {
+    if (stamping_ && Backlog::IsTooOld(ReadArrival(header), now)) {
       counters_.shed.Add();
       continue;
     }
-    if (arena_.size() - arena_used_ < kUdpPayloadOctetsMax) Flush();
-    const MutableOctets room = MutableOctets(arena_).subspan(arena_used_, kUdpPayloadOctetsMax);
-    const ReplyPath path = PathOf(request, received_[i].msg_hdr);
-    const size_t octets =
-        handler_.Handle(Octets(request.octets).first(received_[i].msg_len), path, room).value_or(0);
-    if (octets == 0) continue;
-
-    reply_vectors_[reply_count_] = {room.data(), octets};
-    msghdr& header = replies_[reply_count_].msg_hdr;
-    header = {};
-    header.msg_name = &request.from;
-    header.msg_namelen = received_[i].msg_hdr.msg_namelen;
-    header.msg_iov = &reply_vectors_[reply_count_];
-    header.msg_iovlen = 1;
-    if (path.local_ip_known) {
-      header.msg_control = request.control.octets.data();
-      header.msg_controllen = WriteLocalAddress(path.local_ip, request.control.octets);
+    const MutableOctets room = replies_.Room();
+    ReplyTarget target{&request.from, header.msg_namelen, {}};
+    size_t octets = wildcard_ ? 0 : handler_.AnswerAhead(i, room);
+    if (octets == 0) {
+      const ReplyPath path = PathOf(request, header);
+      octets = handler_.Handle(messages[i], path, room).value_or(0);
+      if (octets == 0) continue;
+      if (path.local_ip_known) {
+        target.local = Octets(request.control.octets)
+                           .first(WriteLocalAddress(path.local_ip, request.control.octets));
+      }
     }
-    ++reply_count_;
-    arena_used_ += octets;
+    replies_.Add(target, octets);
   }
   handler_.EndBatch();
-  Flush();
-}
-
-// What the kernel does not take is dropped, as the network would: a client asks again, and a queue
-// here would only make every answer late.
-void UdpListener::Flush() {
-  size_t at = 0;
-  while (at < reply_count_) {
-    const int sent = sendmmsg(socket_.fd(), &replies_[at], static_cast<unsigned>(reply_count_ - at),
-                              MSG_DONTWAIT);
-    if (sent > 0) {
-      counters_.sent.Add(static_cast<uint64_t>(sent));
-      at += static_cast<size_t>(sent);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-      counters_.send_failed.Add(reply_count_ - at);
-      break;
-    } else if (errno != EINTR) {
-      // The first one cannot be sent (an unreachable client, say); the others may.
-      counters_.send_failed.Add();
-      ++at;
-    }
-  }
-  reply_count_ = 0;
-  arena_used_ = 0;
+  replies_.Flush();
 }
 
 void UdpListener::Send(const ReplyPath& path, Octets message) {
   sockaddr_storage to;
-  Control control;
+  ControlData control;
   iovec vector{const_cast<uint8_t*>(message.data()), message.size()};
   msghdr header{};
   header.msg_namelen = path.client.ToSockaddr(to);
@@ -240,7 +215,7 @@ void UdpListener::Send(const ReplyPath& path, Octets message) {
     header.msg_controllen = WriteLocalAddress(path.local_ip, control.octets);
   }
   const bool sent = sendmsg(socket_.fd(), &header, MSG_DONTWAIT) >= 0;
-  (sent ? counters_.sent : counters_.send_failed).Add();
+  (sent ? counters_.replies.sent : counters_.replies.send_failed).Add();
 }
 
 }  // namespace pharos::dns

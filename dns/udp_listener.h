@@ -16,6 +16,7 @@
 #include "base/socket.h"
 #include "dns/backlog.h"
 #include "dns/listener.h"
+#include "dns/reply_batch.h"
 
 namespace pharos::dns {
 
@@ -23,8 +24,7 @@ namespace pharos::dns {
 struct UdpCounters {
   Counter received;
   Counter too_short;  // Without a whole header: dropped unread.
-  Counter sent;
-  Counter send_failed;  // Dropped as the kernel took no more, or refused them.
+  SendCounters replies;
   Counter batches;
   Counter shed;  // Waited too long before they were taken: dropped unread.
   // Never came to us, as the socket's queue was full. Written by who reads the counters.
@@ -33,7 +33,7 @@ struct UdpCounters {
 
 class UdpListener : public Listener {
  public:
-  static constexpr size_t kBatch = 64;
+  static constexpr size_t kBatch = ReplyBatch::kMax;
   // Batches in one turn of the loop, so that TCP and timers get theirs under full load.
   static constexpr int kBatchesPerTurn = 8;
   // A larger datagram is no query anybody means; it is cut, and then malformed.
@@ -51,27 +51,17 @@ class UdpListener : public Listener {
   void ReadKernelDrops();
 
  private:
-  // Room for the pktinfo of either family and a time of arrival.
-  struct alignas(cmsghdr) Control {
-    std::array<uint8_t, 128> octets;
-  };
   struct Request {
     std::array<uint8_t, kRequestOctetsMax> octets;
     sockaddr_storage from;
-    Control control;
+    ControlData control;
     iovec vector;
   };
-  struct Reply {
-    iovec vector;
-    size_t request;  // Whose `from` and `control` it goes to.
-  };
-
   void OnReadable();
   // Whether datagrams come with the time of their arrival from now on.
   void StampArrivals(bool on);
   int ReceiveBatch();
   void HandleBatch(int count);
-  void Flush();
   ReplyPath PathOf(const Request& request, const msghdr& header);
 
   uv_poll_t* poll_;
@@ -83,13 +73,8 @@ class UdpListener : public Listener {
   bool stamping_ = false;
   std::vector<Request> requests_;
   std::array<mmsghdr, kBatch> received_{};
-  std::array<mmsghdr, kBatch> replies_{};
-  std::array<iovec, kBatch> reply_vectors_{};
-  size_t reply_count_ = 0;
-  // Replies lie one behind the other, so that small ones share cache lines and pages.
-  std::vector<uint8_t> arena_;
-  size_t arena_used_ = 0;
   UdpCounters counters_;
+  ReplyBatch replies_;
 };
 
 }  // namespace pharos::dns

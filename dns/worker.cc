@@ -82,7 +82,9 @@ Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Res
       config_(std::move(config)),
       cookies_(config_->cookies),
       random_(seed),
-      late_reply_(kMessageOctetsMax) {}
+      late_reply_(kMessageOctetsMax) {
+  ready_.SetConfig(*config_);
+}
 
 Worker::~Worker() = default;
 
@@ -101,11 +103,27 @@ void Worker::EndBatch() {
   counters_.latency.Add(uv_hrtime() - batch_began_ns_, batch_queries_);
 }
 
+// Who inspects is to see every query, so then none is answered this way.
+void Worker::LookAhead(std::span<const Octets> requests) {
+  ready_.LookAhead(inspecting_ ? std::span<const Octets>() : requests, Transport::kUdp, **guard_);
+}
+
+size_t Worker::AnswerAhead(size_t i, MutableOctets reply) {
+  const size_t octets = ready_.Answer(i, random_, scratch_, reply);
+  if (octets == 0) return 0;
+  counters_.queries_udp.Add();
+  ++batch_queries_;
+  CountType(ready_.qtype(i));
+  CountReply(reply);
+  return octets;
+}
+
 void Worker::Close(std::function<void()> closed) { resolver_->Close(std::move(closed)); }
 
 void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) {
   config_ = std::move(config);
   cookies_ = CookieMaker(config_->cookies);
+  ready_.SetConfig(*config_);
 }
 
 void Worker::SetOptions(const WorkerOptions& options) {
@@ -429,10 +447,14 @@ void Worker::LogLimiting(const IpAddress& client, absl::Time now) {
              std::exchange(limits_unlogged_, 0));
 }
 
+void Worker::CountType(RrType type) {
+  const auto* const found = std::find(kCountedTypes.begin(), kCountedTypes.end(), type);
+  counters_.queries_by_type[found - kCountedTypes.begin()].Add();
+}
+
 void Worker::CountQuery(const Query& query) {
   if (query.question.empty()) return;
-  const auto* const found = std::find(kCountedTypes.begin(), kCountedTypes.end(), query.qtype);
-  counters_.queries_by_type[found - kCountedTypes.begin()].Add();
+  CountType(query.qtype);
   if (!query.edns || query.edns->cookie_state == CookieState::kNone) return;
   const CookieState state = query.edns->cookie_state;
   Counter& cookies = state == CookieState::kValid     ? counters_.cookies_valid

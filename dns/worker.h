@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "dns/query.h"
 #include "dns/query_observer.h"
 #include "dns/rate_limit.h"
+#include "dns/ready_answer.h"
 #include "dns/resolver.h"
 #include "dns/server.h"
 #include "registry/snapshot.h"
@@ -74,6 +76,8 @@ class Worker : public ThreadHandler {
 
   void BeginBatch() override;
   void EndBatch() override;
+  void LookAhead(std::span<const Octets> requests) override;
+  size_t AnswerAhead(size_t i, MutableOctets reply) override;
   std::optional<size_t> Handle(Octets request, const ReplyPath& path, MutableOctets reply) override;
   void Close(std::function<void()> closed) override;
 
@@ -128,6 +132,7 @@ class Worker : public ThreadHandler {
   // The same of what the rate limit makes of it.
   size_t LimitRate(const AnsweredQuery& answered, MutableOctets reply, size_t octets);
   void LogLimiting(const IpAddress& client, absl::Time now);
+  void CountType(RrType type);
   void CountQuery(const Query& query);
   void CountReply(Octets reply);
 
@@ -138,6 +143,7 @@ class Worker : public ThreadHandler {
   CookieMaker cookies_;
   Random random_;
   AnswerScratch scratch_;
+  ReadyAnswers ready_;
   std::optional<Published<registry::Snapshot>::ReadGuard> guard_;
   // Batches can nest: an answer that comes during one may let another connection's queries go on.
   int batch_depth_ = 0;

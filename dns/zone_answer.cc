@@ -91,7 +91,8 @@ void Answerer::AddSoa(Section section) {
 void Answerer::AddNameServers(Section section) {
   const registry::ServiceEntry* servers = snapshot_.FindService(kServerService);
   if (servers == nullptr) return;
-  const std::span<const uint32_t> healthy = servers->all.everyone.Get(IncludeFor(servers->all));
+  const std::span<const uint32_t> healthy =
+      servers->all.everyone.Get(IncludeFor(config_, servers->all));
   struct Written {
     const registry::Instance* instance;
     uint16_t target_offset;
@@ -132,7 +133,7 @@ Handled Answerer::AnswerNameServer() {
   if (servers == nullptr) return Negative(Rcode::kNoError);
   return AnswerServiceAddresses({.instances = registry::InstanceList(servers->instances),
                                  .records = &servers->all,
-                                 .include = IncludeFor(servers->all),
+                                 .include = IncludeFor(config_, servers->all),
                                  .ttl_s = config_.node_ttl_s});
 }
 

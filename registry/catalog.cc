@@ -108,6 +108,27 @@ std::string ConnectName(const Service& service) {
   return service.connect_native ? LowerCase(service.name) : std::string();
 }
 
+// Where the instance with a key (names in lower case) is, if it is there.
+std::optional<uint32_t> FindInstance(const InstanceSequence& instances,
+                                     const std::pair<std::string, std::string>& key) {
+  uint32_t from = 0;
+  auto to = static_cast<uint32_t>(instances.size());
+  const auto key_at = [&](uint32_t position) {
+    const Instance& instance = *instances[position];
+    return std::pair(LowerCase(instance.node->name), LowerCase(instance.service->id));
+  };
+  while (from < to) {
+    const uint32_t middle = from + (to - from) / 2;
+    if (key_at(middle) < key) {
+      from = middle + 1;
+    } else {
+      to = middle;
+    }
+  }
+  if (from == instances.size() || key_at(from) != key) return std::nullopt;
+  return from;
+}
+
 // Whether the entries hold the very same records.
 bool HoldsTheSame(const NodeEntry& a, const NodeEntry& b) {
   return a.node == b.node && a.services == b.services && a.checks == b.checks;
@@ -366,31 +387,58 @@ void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const
   if (new_ip && old_ip != new_ip) update(*new_ip, after);
 }
 
-// The instances stay sorted by their key.
 std::unique_ptr<ServiceEntry> Catalog::Merge(const std::string& name, const ServiceEntry* before,
                                              const ServiceChange& changed) {
+  if (before != nullptr) {
+    if (auto entry = MergeHealth(*before, changed)) return entry;
+  }
   const auto& changes = changed.instances;
-  auto entry = std::make_unique<ServiceEntry>();
-  entry->name = name;
+  std::vector<Ref<const Instance>> instances;
   auto change = changes.begin();
   const auto take_change = [&] {
-    if (change->second) entry->instances.push_back(change->second);
+    if (change->second) instances.push_back(change->second);
     ++change;
   };
+  // The instances stay sorted by their key.
   if (before != nullptr) {
+    instances.reserve(before->instances.size());
     for (const Ref<const Instance>& instance : before->instances) {
       const InstanceKey key{LowerCase(instance->node->name), LowerCase(instance->service->id)};
       while (change != changes.end() && change->first < key) take_change();
       if (change != changes.end() && change->first == key) {
         take_change();
       } else {
-        entry->instances.push_back(instance);
+        instances.push_back(instance);
       }
     }
   }
   while (change != changes.end()) take_change();
-  if (entry->instances.empty()) return nullptr;
-  FillServiceRecords(*entry);
+  if (instances.empty()) return nullptr;
+  auto entry = std::make_unique<ServiceEntry>();
+  entry->name = name;
+  entry->instances = InstanceSequence(std::move(instances));
+  FillServiceRecords(*entry, selections_);
+  return entry;
+}
+
+std::unique_ptr<ServiceEntry> Catalog::MergeHealth(const ServiceEntry& before,
+                                                   const ServiceChange& changed) {
+  if (!CanUpdateHealth(before)) return nullptr;
+  std::vector<uint32_t> positions;
+  for (const auto& [key, instance] : changed.instances) {
+    if (!instance) return nullptr;
+    const std::optional<uint32_t> at = FindInstance(before.instances, key);
+    if (!at) return nullptr;
+    const Instance& was = *before.instances[*at];
+    if (was.node != instance->node || was.service != instance->service) return nullptr;
+    positions.push_back(*at);
+  }
+  auto entry = std::make_unique<ServiceEntry>();
+  entry->name = before.name;
+  entry->instances = before.instances;
+  auto at = positions.begin();
+  for (const auto& [key, instance] : changed.instances) entry->instances.Replace(*at++, instance);
+  UpdateServiceHealth(before, positions, *entry, selections_);
   return entry;
 }
 

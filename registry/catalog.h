@@ -73,13 +73,17 @@ class Catalog {
   void UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
                      const Ref<const T>* after);
   // The entry with what changed merged into it, null when nothing is left. `before` may be null.
-  static std::unique_ptr<ServiceEntry> Merge(const std::string& name, const ServiceEntry* before,
-                                             const ServiceChange& change);
+  std::unique_ptr<ServiceEntry> Merge(const std::string& name, const ServiceEntry* before,
+                                      const ServiceChange& change);
+  // The same where nothing but the health of instances has changed; else null.
+  std::unique_ptr<ServiceEntry> MergeHealth(const ServiceEntry& before,
+                                            const ServiceChange& change);
   void FinishService(const std::string& name, const ServiceChange& change);
   void FinishConnect(const std::string& name, const ServiceChange& change);
   // Keeps the index of tags true for a service that changes (null: is not there).
   void UpdateTags(const ServiceEntry* before, const ServiceEntry* after);
 
+  SelectionPool selections_;
   Snapshot head_;
   bool changed_ = false;  // Whether the command being applied has changed anything so far.
   Unpublished unpublished_;

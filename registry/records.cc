@@ -5,8 +5,10 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "base/ip_address.h"
 
@@ -20,6 +22,10 @@ constexpr std::string_view kSegmentKey = "consul-network-segment";
 constexpr std::string_view kPlainTextPrefix = "rfc1035-";
 
 enum class ForType : uint8_t { kA, kAaaa, kAny };
+
+constexpr Selection RecordSet::*kSelections[] = {&RecordSet::everyone, &RecordSet::a,
+                                                 &RecordSet::aaaa,     &RecordSet::any,
+                                                 &RecordSet::srv,      &RecordSet::names};
 
 // What a source (an instance, or its node) offers: its plain address and its tagged ones.
 struct Source {
@@ -91,50 +97,134 @@ void AppendQuoted(std::string_view text, bool is_key, std::string& out) {
   }
 }
 
-// Keeps the running sums of the weights if they differ.
-void SetWeights(const std::vector<uint32_t>& weights, Selection& selection) {
-  const bool differ =
-      std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) != weights.end();
-  if (!differ) return;
-  auto sums = std::make_unique<std::vector<uint64_t>>();
-  sums->reserve(weights.size());
-  for (const uint32_t weight : weights) {
-    sums->push_back((sums->empty() ? 0 : sums->back()) + weight);
-  }
-  selection.weight_sums = std::move(sums);
+// Drops weights that are all the same.
+void KeepDifferentWeights(std::vector<uint32_t>& weights) {
+  const bool same =
+      std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) == weights.end();
+  if (same) weights.clear();
 }
+
+// Which keys were seen, each with a number in the order of their first coming.
+template <typename Key>
+class SeenKeys {
+ public:
+  // The key's number, and whether it is new.
+  std::pair<uint32_t, bool> Add(const Key& key) {
+    if (few_.size() < kFewMax) {
+      const auto known = std::ranges::find(few_, key);
+      const auto number = static_cast<uint32_t>(known - few_.begin());
+      if (known != few_.end()) return {number, false};
+      few_.push_back(key);
+      return {number, true};
+    }
+    if (many_.empty()) {
+      for (const Key& each : few_) many_.try_emplace(each, static_cast<uint32_t>(many_.size()));
+    }
+    const auto [known, is_new] = many_.try_emplace(key, static_cast<uint32_t>(many_.size()));
+    return {known->second, is_new};
+  }
+
+ private:
+  // Comparing with a few is cheaper than a hash map.
+  static constexpr size_t kFewMax = 16;
+  absl::InlinedVector<Key, kFewMax> few_;
+  absl::flat_hash_map<Key, uint32_t> many_;
+};
 
 // Adds the positions that give a new key, by health. One that stands for several instances weighs
 // as much as they do together.
 template <typename KeyOf>
 Selection SelectDistinct(const InstanceList& instances, const std::vector<uint32_t>& positions,
-                         KeyOf key_of) {
+                         KeyOf key_of, SelectionPool& pool) {
   using Key = typename decltype(key_of(instances[0]))::value_type;
-  Selection selection;
-  std::vector<uint32_t> weights;
-  absl::flat_hash_map<Key, uint32_t> seen;
+  Selection::Parts parts;
+  SeenKeys<Key> seen;
   for (const Health health : {Health::kPassing, Health::kWarning, Health::kCritical}) {
-    const auto first_of_health = static_cast<uint32_t>(selection.positions.size());
+    const auto first_of_health = static_cast<uint32_t>(parts.positions.size());
     for (const uint32_t position : positions) {
       const Instance& instance = instances[position];
       if (instance.health != health) continue;
       const std::optional<Key> key = key_of(instance);
       if (!key) continue;
-      const auto [known, is_new] = seen.try_emplace(*key, weights.size());
+      const auto [number, is_new] = seen.Add(*key);
       if (is_new) {
-        selection.positions.push_back(position);
-        weights.push_back(instance.srv_weight);
-      } else if (known->second >= first_of_health) {
-        weights[known->second] += instance.srv_weight;
+        parts.positions.push_back(position);
+        parts.weights.push_back(instance.srv_weight);
+        continue;
       }
+      parts.merged = true;
+      if (number >= first_of_health) parts.weights[number] += instance.srv_weight;
     }
-    const auto count = static_cast<uint32_t>(selection.positions.size());
-    if (health == Health::kPassing) selection.passing_count = count;
-    if (health != Health::kCritical) selection.healthy_count = count;
+    const auto count = static_cast<uint32_t>(parts.positions.size());
+    if (health == Health::kPassing) parts.passing_count = count;
+    if (health != Health::kCritical) parts.healthy_count = count;
   }
-  selection.positions.shrink_to_fit();
-  SetWeights(weights, selection);
-  return selection;
+  KeepDifferentWeights(parts.weights);
+  return pool.Make(parts);
+}
+
+// Appends `from` (rising) to `positions` without those of `changed`, and with those of `arriving`
+// where they belong; both are rising, and `arriving` is part of `changed`.
+void AppendRegion(std::span<const uint32_t> from, std::span<const uint32_t> changed,
+                  std::span<const uint32_t> arriving, std::vector<uint32_t>& positions) {
+  auto at = from.begin();
+  auto next = arriving.begin();
+  for (const uint32_t position : changed) {
+    const auto found = std::lower_bound(at, from.end(), position);
+    positions.insert(positions.end(), at, found);
+    at = found != from.end() && *found == position ? found + 1 : found;
+    if (next != arriving.end() && *next == position) positions.push_back(*next++);
+  }
+  positions.insert(positions.end(), at, from.end());
+}
+
+// The weight of each position of `selection`, by position.
+std::vector<uint32_t> WeightsByPosition(const Selection& selection, const InstanceList& before) {
+  std::vector<uint32_t> weights(before.size());
+  const std::span<const uint64_t> sums = selection.WeightSums(Include::kAll);
+  const std::span<const uint32_t> positions = selection.positions();
+  for (size_t i = 0; i < positions.size(); ++i) {
+    weights[positions[i]] = sums.empty()
+                                ? before[positions[0]].srv_weight
+                                : static_cast<uint32_t>(sums[i] - (i == 0 ? 0 : sums[i - 1]));
+  }
+  return weights;
+}
+
+// `was` after the health of `changed` has changed; nobody in it stands for another one too.
+Selection MoveByHealth(const Selection& was, const InstanceList& before, const InstanceList& after,
+                       std::span<const uint32_t> changed, SelectionPool& pool) {
+  const std::span<const uint32_t> all = was.positions();
+  const std::span<const uint32_t> regions[] = {
+      all.first(was.passing_count()),
+      all.subspan(was.passing_count(), was.healthy_count() - was.passing_count()),
+      all.subspan(was.healthy_count())};
+  std::vector<uint32_t> arriving[3];
+  bool same_weight = was.WeightSums(Include::kAll).empty();
+  for (const uint32_t position : changed) {
+    const bool in = std::ranges::any_of(regions, [position](const auto& region) {
+      return std::ranges::binary_search(region, position);
+    });
+    if (!in) continue;
+    const Instance& instance = after[position];
+    arriving[static_cast<size_t>(instance.health)].push_back(position);
+    same_weight = same_weight && instance.srv_weight == before[all[0]].srv_weight;
+  }
+  Selection::Parts parts;
+  parts.positions.reserve(all.size());
+  for (size_t i = 0; i < 3; ++i) {
+    AppendRegion(regions[i], changed, arriving[i], parts.positions);
+    const auto count = static_cast<uint32_t>(parts.positions.size());
+    if (i == 0) parts.passing_count = count;
+    if (i == 1) parts.healthy_count = count;
+  }
+  if (!same_weight) {
+    std::vector<uint32_t> weights = WeightsByPosition(was, before);
+    for (const uint32_t position : changed) weights[position] = after[position].srv_weight;
+    for (const uint32_t position : parts.positions) parts.weights.push_back(weights[position]);
+    KeepDifferentWeights(parts.weights);
+  }
+  return pool.Make(parts);
 }
 
 using AddressKey = std::tuple<AddressKind, std::array<uint8_t, 16>>;
@@ -151,14 +241,43 @@ std::optional<AddressKey> KeyOfAddress(const DnsAddresses& addresses, AddressKin
   return AddressKey{kind, octets};
 }
 
-// The same text for those that have the same target, so that no SRV record is made twice (RFC 2181
-// section 5).
-std::string SrvTargetKey(const Instance& instance) {
+// What makes an SRV record another one (RFC 2181 section 5): the target and the port. The target is
+// a node, an address or a host name in lower case.
+struct SrvKey {
+  SrvTarget target = SrvTarget::kNone;
+  uint16_t port = 0;
+  const Node* node = nullptr;
+  std::array<uint8_t, 16> address{};
+  std::string name;
+
+  friend bool operator==(const SrvKey&, const SrvKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const SrvKey& key) {
+    return H::combine(std::move(h), key.target, key.port, key.node, key.address, key.name);
+  }
+};
+
+std::optional<SrvKey> KeyOfSrv(const Instance& instance) {
   const DnsAddresses& dns = instance.dns;
-  if (instance.srv_target == SrvTarget::kNode) return "node " + LowerCase(instance.node->name);
-  if (instance.srv_target == SrvTarget::kName) return "name " + LowerCase(dns.name_wire);
-  const bool v4 = dns.for_any == AddressKind::kV4;
-  return std::string("addr ").append(v4 ? AsText(dns.v4) : AsText(dns.v6));
+  SrvKey key{.target = instance.srv_target, .port = instance.service->port, .name = {}};
+  switch (instance.srv_target) {
+    case SrvTarget::kNone:
+      return std::nullopt;
+    case SrvTarget::kNode:
+      key.node = instance.node.get();
+      break;
+    case SrvTarget::kName:
+      key.name = LowerCase(dns.name_wire);
+      break;
+    case SrvTarget::kAddr:
+      if (dns.for_any == AddressKind::kV4) {
+        std::copy(dns.v4.begin(), dns.v4.end(), key.address.begin());
+      } else {
+        key.address = dns.v6;
+      }
+      break;
+  }
+  return key;
 }
 
 std::string_view MetaOf(const Node& node, std::string_view key) {
@@ -278,25 +397,25 @@ Ref<const Instance> MakeInstance(Ref<const Node> node, Ref<const Service> servic
   return Ref<const Instance>(instance);
 }
 
-RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions) {
+RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions,
+                        SelectionPool& pool) {
   using Pointer = std::optional<const Instance*>;
-  using SrvKey = std::optional<std::tuple<std::string, uint16_t>>;
   RecordSet set;
-  set.everyone =
-      SelectDistinct(instances, positions, [](const Instance& i) -> Pointer { return &i; });
-  set.a = SelectDistinct(instances, positions,
-                         [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_a); });
-  set.aaaa = SelectDistinct(instances, positions,
-                            [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_aaaa); });
-  set.any = SelectDistinct(instances, positions,
-                           [](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_any); });
-  set.srv = SelectDistinct(instances, positions, [](const Instance& i) -> SrvKey {
-    if (i.srv_target == SrvTarget::kNone) return std::nullopt;
-    return std::tuple(SrvTargetKey(i), i.service->port);
-  });
-  set.names = SelectDistinct(instances, positions, [](const Instance& i) -> Pointer {
+  const auto select = [&](auto key_of) {
+    return SelectDistinct(instances, positions, key_of, pool);
+  };
+  set.everyone = select([](const Instance& i) -> Pointer { return &i; });
+  set.a = select([](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_a); });
+  set.aaaa = select([](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_aaaa); });
+  set.any = select([](const Instance& i) { return KeyOfAddress(i.dns, i.dns.for_any); });
+  set.srv = select(KeyOfSrv);
+  set.names = select([](const Instance& i) -> Pointer {
     return i.dns.name_wire.empty() ? Pointer() : Pointer(&i);
   });
+  // Mostly they are all the same.
+  for (Selection* selection : {&set.a, &set.aaaa, &set.any, &set.srv, &set.names}) {
+    if (*selection == set.everyone) *selection = set.everyone;
+  }
   return set;
 }
 
@@ -308,23 +427,63 @@ LocalityView LocalityOf(const Instance& instance) {
   return {MetaOf(node, kRegionMeta), MetaOf(node, kZoneMeta)};
 }
 
-void FillServiceRecords(ServiceEntry& entry) {
+void FillServiceRecords(ServiceEntry& entry, SelectionPool& pool) {
   const InstanceList instances(entry.instances);
   std::vector<uint32_t> everyone;
   std::map<std::string, std::vector<uint32_t>> tagged;
-  for (uint32_t i = 0; i < entry.instances.size(); ++i) {
+  for (uint32_t i = 0; i < instances.size(); ++i) {
     everyone.push_back(i);
-    for (const std::string& tag : entry.instances[i]->service->tags) {
+    for (const std::string& tag : instances[i].service->tags) {
       std::vector<uint32_t>& positions = tagged[LowerCase(tag)];
       if (positions.empty() || positions.back() != i) positions.push_back(i);
     }
   }
-  entry.all = MakeRecordSet(instances, everyone);
+  entry.all = MakeRecordSet(instances, everyone, pool);
   entry.by_tag.clear();
   entry.by_tag.reserve(tagged.size());
   for (const auto& [tag, positions] : tagged) {
-    entry.by_tag.emplace_back(tag, MakeRecordSet(instances, positions));
+    entry.by_tag.emplace_back(tag, MakeRecordSet(instances, positions, pool));
   }
+  entry.ready = ReadyRecords::Make(instances);
+}
+
+void UpdateServiceHealth(const ServiceEntry& before, std::span<const uint32_t> changed,
+                         ServiceEntry& entry, SelectionPool& pool) {
+  const InstanceList old_instances(before.instances);
+  const InstanceList instances(entry.instances);
+  // Selections that are one, stay one; so the work is done once for each.
+  std::vector<std::pair<const Selection*, const Selection*>> done;
+  const auto update = [&](const Selection& was, Selection& is) {
+    const auto known = std::ranges::find_if(
+        done, [&was](const auto& pair) { return pair.first->SharesWith(was); });
+    if (known != done.end()) {
+      is = *known->second;
+      return;
+    }
+    is = MoveByHealth(was, old_instances, instances, changed, pool);
+    done.emplace_back(&was, &is);
+  };
+  const auto update_set = [&](const RecordSet& was, RecordSet& is) {
+    for (const auto selection : kSelections) update(was.*selection, is.*selection);
+  };
+  entry.by_tag.resize(before.by_tag.size());
+  update_set(before.all, entry.all);
+  for (size_t i = 0; i < before.by_tag.size(); ++i) {
+    entry.by_tag[i].first = before.by_tag[i].first;
+    update_set(before.by_tag[i].second, entry.by_tag[i].second);
+  }
+  entry.ready =
+      before.ready && before.ready->has_health() ? ReadyRecords::Make(instances) : before.ready;
+}
+
+bool CanUpdateHealth(const ServiceEntry& entry) {
+  const auto merged = [](const RecordSet& set) {
+    return std::ranges::any_of(kSelections,
+                               [&set](const auto selection) { return (set.*selection).merged(); });
+  };
+  return !merged(entry.all) && std::ranges::none_of(entry.by_tag, [&merged](const auto& tagged) {
+    return merged(tagged.second);
+  });
 }
 
 }  // namespace pharos::registry

@@ -2,6 +2,7 @@
 // selections of a service's instances. Pure functions of the records.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +36,8 @@ void FillNodeRecords(Node& node);
 Ref<const Instance> MakeInstance(Ref<const Node> node, Ref<const Service> service, Health health);
 
 // The records of those instances that stand at the positions.
-RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions);
+RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_t>& positions,
+                        SelectionPool& pool);
 // Where the instance is: its service's locality, else its node's, else what its node's metadata
 // says (`region`, `zone`). Borrows from the instance.
 inline constexpr std::string_view kRegionMeta = "region";
@@ -45,7 +47,14 @@ struct LocalityView {
 };
 LocalityView LocalityOf(const Instance& instance);
 
-// Fills `all` and `by_tag` from `instances`.
-void FillServiceRecords(ServiceEntry& entry);
+// Fills `all`, `by_tag` and `ready` from `instances`.
+void FillServiceRecords(ServiceEntry& entry, SelectionPool& pool);
+// Whether UpdateServiceHealth can do with the entry: no instance of it stands for another one too,
+// so a change of one's health is no matter of the others.
+bool CanUpdateHealth(const ServiceEntry& entry);
+// As FillServiceRecords, where only the health of the instances at `changed` (rising) differs from
+// `before`, of which CanUpdateHealth is true. Cheap even for thousands of instances.
+void UpdateServiceHealth(const ServiceEntry& before, std::span<const uint32_t> changed,
+                         ServiceEntry& entry, SelectionPool& pool);
 
 }  // namespace pharos::registry

@@ -13,42 +13,14 @@
 
 #include "base/ip_address.h"
 #include "proto/catalog.pb.h"
+#include "registry/instances.h"
 #include "registry/persistent_map.h"
 #include "registry/prepared_query.h"
+#include "registry/ready_records.h"
+#include "registry/selection.h"
 #include "registry/types.h"
 
 namespace pharos::registry {
-
-// Which instances count, by their health.
-enum class Include : uint8_t {
-  kPassing,
-  kHealthy,  // All but the critical ones.
-  kAll,
-};
-
-// Positions in a list of instances: the passing ones, then the warning ones, then the critical
-// ones, so that those who want fewer take the first.
-struct Selection {
-  std::vector<uint32_t> positions;
-  uint32_t passing_count = 0;
-  uint32_t healthy_count = 0;  // Passing and warning.
-  // The sum of the weights of positions[0] to positions[i]; null where all weigh the same.
-  std::unique_ptr<const std::vector<uint64_t>> weight_sums;
-
-  size_t Count(Include include) const {
-    return include == Include::kPassing   ? passing_count
-           : include == Include::kHealthy ? healthy_count
-                                          : positions.size();
-  }
-  std::span<const uint32_t> Get(Include include) const {
-    return std::span(positions).first(Count(include));
-  }
-  // In the same order; empty where all weigh the same.
-  std::span<const uint64_t> WeightSums(Include include) const {
-    if (weight_sums == nullptr) return {};
-    return std::span(*weight_sums).first(Count(include));
-  }
-};
 
 // The ready-made records of a service, or of its instances with one tag.
 struct RecordSet {
@@ -60,30 +32,13 @@ struct RecordSet {
   Selection names;     // Every instance with a host name for a type (DnsAddresses::name_wire).
 };
 
-// Instances by position, as the catalog keeps them or as somebody chose them. Borrows them.
-class InstanceList {
- public:
-  explicit InstanceList(const std::vector<Ref<const Instance>>& instances)
-      : refs_(instances.data()), size_(instances.size()) {}
-  explicit InstanceList(const std::vector<const Instance*>& chosen)
-      : pointers_(chosen.data()), size_(chosen.size()) {}
-
-  const Instance& operator[](size_t position) const {
-    return refs_ != nullptr ? *refs_[position] : *pointers_[position];
-  }
-  size_t size() const { return size_; }
-
- private:
-  const Ref<const Instance>* refs_ = nullptr;
-  const Instance* const* pointers_ = nullptr;
-  size_t size_;
-};
-
 // All instances of the services that share a name without regard to case.
 struct ServiceEntry : RefCounted {
-  std::string name;                            // Lower case: the key.
-  std::vector<Ref<const Instance>> instances;  // By node name, then service id; critical ones too.
+  // What most questions need comes first, so that it is on one cache line.
   RecordSet all;
+  Ref<const ReadyRecords> ready;
+  std::string name;            // Lower case: the key.
+  InstanceSequence instances;  // By node name, then service id; critical ones too.
   // Sorted by tag, lower case; each tag once.
   std::vector<std::pair<std::string, RecordSet>> by_tag;
 
@@ -137,6 +92,17 @@ class Snapshot {
   // as the snapshot.
   const NodeEntry* FindNode(std::string_view lower_name) const;
   const ServiceEntry* FindService(std::string_view lower_name) const;
+  // The same for many names at once: each stage asks the processor for what the next one reads, so
+  // that the waits for memory overlap. In this order, each for all names; the hash is that of
+  // ServiceHash, and the entry may be null.
+  static uint64_t ServiceHash(std::string_view lower_name) { return HashKey(lower_name); }
+  void PrefetchServicePage(uint64_t hash) const { services_.PrefetchPage(hash); }
+  void PrefetchServiceShard(uint64_t hash) const { services_.PrefetchShard(hash); }
+  void PrefetchServiceSlot(uint64_t hash) const { services_.PrefetchEntry(hash); }
+  const ServiceEntry* FindService(std::string_view lower_name, uint64_t hash) const {
+    const ServiceSlot* slot = services_.FindHashed(lower_name, hash);
+    return slot == nullptr ? nullptr : slot->entry.get();
+  }
   const AddressEntry* FindAddress(const IpAddress& address) const;
   // The proxies that stand for a service in a mesh, and its native instances.
   const ServiceEntry* FindConnect(std::string_view lower_name) const;

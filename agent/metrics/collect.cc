@@ -94,7 +94,10 @@ void CollectListeners(const dns::UdpCounters& udp, const dns::TcpCounters& tcp,
   families.Counter("pharos_dns_udp_too_short_total", "UDP datagrams too short for a DNS header.",
                    udp.too_short.value());
   families.Counter("pharos_dns_udp_send_failed_total", "UDP replies that could not be sent.",
-                   udp.send_failed.value());
+                   udp.replies.send_failed.value());
+  families.Counter("pharos_dns_udp_merged_total",
+                   "UDP replies that left in one message with others to the same client.",
+                   udp.replies.merged.value());
   families.Counter("pharos_dns_shed_total", "", udp.shed.value(), {{"where", "socket"}});
   families.Counter("pharos_dns_udp_kernel_dropped_total",
                    "UDP datagrams that the kernel dropped as a socket's queue was full.",

@@ -11,9 +11,9 @@
 namespace {
 
 void CheckSelection(const pharos::registry::Selection& selection, size_t instances) {
-  CHECK(selection.passing_count <= selection.healthy_count);
-  CHECK(selection.healthy_count <= selection.positions.size());
-  for (const uint32_t position : selection.positions) CHECK(position < instances);
+  CHECK(selection.passing_count() <= selection.healthy_count());
+  CHECK(selection.healthy_count() <= selection.size());
+  for (const uint32_t position : selection.positions()) CHECK(position < instances);
 }
 
 }  // namespace
