@@ -73,8 +73,8 @@ std::string FailingChecks(const registry::Snapshot& snapshot, const Instance& in
   for (const auto& check : node->checks) {
     const bool counts = check->service_id.empty() || registry::LowerCase(check->service_id) == id;
     if (!counts || check->status == registry::Health::kPassing) continue;
-    const std::string output =
-        check->output.substr(0, std::min(check->output.find('\n'), kOutputOctetsShown));
+    const std::string& whole = check->output;
+    const std::string output = whole.substr(0, std::min(whole.find('\n'), kOutputOctetsShown));
     failing.push_back(absl::StrFormat("check \"%s\" is %s%s", check->id, HealthText(check->status),
                                       output.empty() ? "" : absl::StrCat(": ", output)));
   }

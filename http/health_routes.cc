@@ -30,7 +30,7 @@ const std::vector<std::string>& TagsOf(const NodeEntry& node, const HealthCheck&
         return registry::LessIgnoringCase(service->id, id);
       });
   const bool there = found != node.services.end() && registry::LowerCase((*found)->id) == wanted;
-  return there ? (*found)->tags : kNone;
+  return there ? (*found)->tags.get() : kNone;
 }
 
 // Writes those checks of a node that `takes` says and the filter lets through.
@@ -101,8 +101,8 @@ std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
   std::vector<CheckView> views;
   views.reserve(checks.size());
   for (const HealthCheck* check : checks) {
-    views.push_back(
-        {check, instance.node->name, check->service_id.empty() ? kNone : instance.service->tags});
+    views.push_back({check, instance.node->name,
+                     check->service_id.empty() ? kNone : instance.service->tags.get()});
   }
   return views;
 }

@@ -232,7 +232,8 @@ void WriteHealthEntry(const NodeEntry& node, const Service& service, JsonWriter&
   json.Key("Checks");
   json.BeginArray();
   for (const HealthCheck* check : ChecksOf(node, service)) {
-    WriteCheck(*check, node.node->name, check->service_id.empty() ? kNoTags : service.tags, json);
+    WriteCheck(*check, node.node->name, check->service_id.empty() ? kNoTags : service.tags.get(),
+               json);
   }
   json.EndArray();
   json.EndObject();

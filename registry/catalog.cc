@@ -91,8 +91,9 @@ class NodeChecks {
 
 // Takes `before` (null: nothing) out of a list sorted by name, and puts `after` (null: nothing) in.
 template <typename T>
-void ReplaceByName(std::vector<Ref<const T>>& list, const T* before, const Ref<const T>* after) {
-  std::erase_if(list, [before](const Ref<const T>& element) { return element.get() == before; });
+void ReplaceByName(AddressEntry::List<T>& list, const T* before, const Ref<const T>* after) {
+  const auto is_before = [before](const Ref<const T>& element) { return element.get() == before; };
+  list.erase(std::remove_if(list.begin(), list.end(), is_before), list.end());
   if (after == nullptr) return;
   const auto at = std::upper_bound(list.begin(), list.end(), *after,
                                    [](const Ref<const T>& a, const Ref<const T>& b) {
@@ -366,7 +367,7 @@ void Catalog::UpdateInstance(uint64_t index, const InstanceKey& key, const Servi
 }
 
 template <typename T>
-void Catalog::UpdateAddress(std::vector<Ref<const T>> AddressEntry::*list, const T* before,
+void Catalog::UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* before,
                             const Ref<const T>* after) {
   if (after != nullptr && after->get() == before) return;
   const auto update = [&](const IpAddress& ip, const Ref<const T>* add) {

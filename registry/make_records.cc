@@ -64,7 +64,7 @@ std::unique_ptr<Node> MakeNode(const catalog::v1::Node& given, const std::string
   node->address = given.address();
   node->tagged_addresses = SortedPairs(given.tagged_addresses());
   node->meta = SortedPairs(given.meta());
-  node->locality = {given.locality().region(), given.locality().zone()};
+  node->locality = Locality{given.locality().region(), given.locality().zone()};
   FillNodeRecords(*node);
   return node;
 }
@@ -73,16 +73,16 @@ std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
   auto service = std::make_unique<Service>();
   service->id = given.id().empty() ? given.name() : given.id();
   service->name = given.name();
-  service->tags.assign(given.tags().begin(), given.tags().end());
+  service->tags = std::vector<std::string>(given.tags().begin(), given.tags().end());
   service->address = given.address();
   service->port = static_cast<uint16_t>(given.port());
   service->meta = SortedPairs(given.meta());
+  std::vector<TaggedAddress> tagged_addresses;
   for (const auto& [name, tagged] : given.tagged_addresses()) {
-    service->tagged_addresses.push_back(
-        {name, tagged.address(), static_cast<uint16_t>(tagged.port())});
+    tagged_addresses.push_back({name, tagged.address(), static_cast<uint16_t>(tagged.port())});
   }
-  std::sort(service->tagged_addresses.begin(), service->tagged_addresses.end(),
-            [](const TaggedAddress& a, const TaggedAddress& b) { return a.name < b.name; });
+  std::ranges::sort(tagged_addresses, {}, &TaggedAddress::name);
+  service->tagged_addresses = std::move(tagged_addresses);
   const catalog::v1::Weights& weights = given.weights();
   // Weights that SRV cannot carry count as none given.
   if (given.has_weights() && weights.passing() >= 1 && weights.passing() <= kWeightMax &&
@@ -93,7 +93,7 @@ std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
   service->enable_tag_override = given.enable_tag_override();
   service->kind = given.kind();
   service->socket_path = given.socket_path();
-  service->locality = {given.locality().region(), given.locality().zone()};
+  service->locality = Locality{given.locality().region(), given.locality().zone()};
   service->proxy_destination = given.proxy_destination();
   service->connect_native = given.connect_native();
   return service;

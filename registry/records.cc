@@ -423,7 +423,7 @@ LocalityView LocalityOf(const Instance& instance) {
   const Locality& own = instance.service->locality;
   if (!own.empty()) return {own.region, own.zone};
   const Node& node = *instance.node;
-  if (!node.locality.empty()) return {node.locality.region, node.locality.zone};
+  if (const Locality& nodes = node.locality; !nodes.empty()) return {nodes.region, nodes.zone};
   return {MetaOf(node, kRegionMeta), MetaOf(node, kZoneMeta)};
 }
 

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <set>
 #include <string>
+#include <vector>
+
+#include "base/random.h"
 
 namespace pharos::registry {
 namespace {
@@ -186,6 +191,100 @@ TEST(MakeInstance, ChoosesAddressesAsTheRulesSay) {
     EXPECT_EQ(Show(dns, dns.for_any), row.any) << row.shows;
     EXPECT_EQ(instance->srv_target, row.target) << row.shows;
   }
+}
+
+// Services of so many instances, of which `shared` have the same address.
+std::vector<Ref<const Instance>> MakeInstances(uint32_t count, uint32_t shared, Random& random) {
+  std::vector<Ref<const Instance>> instances;
+  for (uint32_t i = 0; i < count; ++i) {
+    auto* node = new Node;
+    node->name = "node-" + std::to_string(i);
+    node->address =
+        i < shared ? "10.0.0.1" : "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+    FillNodeRecords(*node);
+    auto* service = new Service;
+    service->name = "web";
+    service->port = 80;
+    if (i % 2 == 0) service->tags = std::vector<std::string>{"even"};
+    if (random.Below(2) == 0) service->weight_passing = service->weight_warning = 3;
+    instances.push_back(MakeInstance(Ref<const Node>(node), Ref<const Service>(service),
+                                     static_cast<Health>(random.Below(3))));
+  }
+  return instances;
+}
+
+void ExpectSame(const RecordSet& a, const RecordSet& b) {
+  EXPECT_EQ(a.everyone, b.everyone);
+  EXPECT_EQ(a.a, b.a);
+  EXPECT_EQ(a.aaaa, b.aaaa);
+  EXPECT_EQ(a.any, b.any);
+  EXPECT_EQ(a.srv, b.srv);
+  EXPECT_EQ(a.names, b.names);
+}
+
+TEST(UpdateServiceHealth, GivesWhatMakingEverythingAnewGives) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Random random(seed);
+    SelectionPool pool;
+    auto before = std::make_unique<ServiceEntry>();
+    const uint32_t count = 1 + random.Below(200);
+    before->instances = InstanceSequence(MakeInstances(count, 0, random));
+    FillServiceRecords(*before, pool);
+    ASSERT_TRUE(CanUpdateHealth(*before));
+    for (int step = 0; step < 20; ++step) {
+      std::set<uint32_t> changed;
+      for (uint32_t i = 0; i <= random.Below(4); ++i) changed.insert(random.Below(count));
+      auto after = std::make_unique<ServiceEntry>();
+      after->instances = before->instances;
+      for (const uint32_t position : changed) {
+        const Instance& was = *before->instances[position];
+        after->instances.Replace(
+            position, MakeInstance(was.node, was.service, static_cast<Health>(random.Below(3))));
+      }
+      const std::vector<uint32_t> positions(changed.begin(), changed.end());
+      UpdateServiceHealth(*before, positions, *after, pool);
+      ServiceEntry anew;
+      anew.instances = after->instances;
+      FillServiceRecords(anew, pool);
+      ExpectSame(after->all, anew.all);
+      ASSERT_EQ(after->by_tag.size(), anew.by_tag.size());
+      for (size_t i = 0; i < anew.by_tag.size(); ++i) {
+        EXPECT_EQ(after->by_tag[i].first, anew.by_tag[i].first);
+        ExpectSame(after->by_tag[i].second, anew.by_tag[i].second);
+      }
+      ASSERT_FALSE(testing::Test::HasFailure()) << "step " << step;
+      before = std::move(after);
+    }
+  }
+}
+
+TEST(UpdateServiceHealth, IsNotForThoseWhoStandForOthers) {
+  Random random(1);
+  SelectionPool pool;
+  ServiceEntry entry;
+  entry.instances = InstanceSequence(MakeInstances(5, 2, random));
+  FillServiceRecords(entry, pool);
+  EXPECT_FALSE(CanUpdateHealth(entry)) << "two have one address, whose weight is that of both";
+}
+
+// What every service of three instances has, is there once.
+TEST(SelectionPool, SharesWhatMostServicesHave) {
+  SelectionPool pool;
+  const Selection::Parts three{
+      .positions = {0, 1, 2}, .passing_count = 3, .healthy_count = 3, .weights = {}};
+  const Selection shared = pool.Make(three);
+  EXPECT_TRUE(shared.SharesWith(pool.Make(three)));
+  Selection::Parts sick = three;
+  sick.passing_count = 2;
+  EXPECT_FALSE(shared.SharesWith(pool.Make(sick)));
+  EXPECT_EQ(pool.Make(sick).Count(Include::kPassing), 2u);
+  Selection::Parts gap = three;
+  gap.positions = {0, 2, 3};
+  EXPECT_FALSE(shared.SharesWith(pool.Make(gap)));
+  Selection::Parts weighed = three;
+  weighed.weights = {1, 2, 3};
+  EXPECT_EQ(pool.Make(weighed).WeightSums(Include::kAll).back(), 6u);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "base/ip_address.h"
 #include "proto/catalog.pb.h"
 #include "registry/instances.h"
@@ -75,8 +76,10 @@ struct IngressTable : RefCounted {
 // Who has an IP address, for reverse look-ups: the first node by name whose plain address it is,
 // else the first instance (by service name) whose service address it is.
 struct AddressEntry : RefCounted {
-  std::vector<Ref<const Node>> nodes;        // By name in lower case.
-  std::vector<Ref<const Service>> services;  // By name in lower case.
+  template <typename T>
+  using List = absl::InlinedVector<Ref<const T>, 1>;
+  List<Node> nodes;        // By name in lower case.
+  List<Service> services;  // By name in lower case.
 };
 
 class Snapshot {

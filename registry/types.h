@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "registry/rare.h"
 #include "registry/ref.h"
 
 namespace pharos::registry {
@@ -41,7 +42,7 @@ struct DnsAddresses {
   std::array<uint8_t, 16> v6{};               // valid where a kind says kV6
   // Uncompressed wire form with the root label, registered case; where a kind says kName. Empty
   // (and the kind kNone) for text that is no domain name.
-  std::string name_wire;
+  Rare<std::string> name_wire;
   friend bool operator==(const DnsAddresses&, const DnsAddresses&) = default;
 };
 
@@ -59,7 +60,7 @@ struct Node : RefCounted {
   std::string address;
   StringPairs tagged_addresses;
   StringPairs meta;
-  Locality locality;
+  Rare<Locality> locality;
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 
@@ -73,37 +74,37 @@ struct Node : RefCounted {
 };
 
 struct Service : RefCounted {
-  std::string id;
-  std::string name;
-  std::vector<std::string> tags;
-  std::string address;
   uint16_t port = 0;
-  StringPairs meta;
-  std::vector<TaggedAddress> tagged_addresses;  // Sorted by name.
   uint16_t weight_passing = 1;
   uint16_t weight_warning = 1;
   bool enable_tag_override = false;
-  std::string kind;
-  std::string socket_path;
-  Locality locality;              // Empty: the node's.
-  std::string proxy_destination;  // Of kind connect-proxy: the name of the service it stands for.
-  bool connect_native = false;    // Takes the mesh's connections itself.
+  bool connect_native = false;  // Takes the mesh's connections itself.
+  std::string id;
+  std::string name;
+  std::string address;
+  Rare<std::vector<std::string>> tags;
+  Rare<StringPairs> meta;
+  Rare<std::vector<TaggedAddress>> tagged_addresses;  // Sorted by name.
+  Rare<std::string> kind;
+  Rare<std::string> socket_path;
+  Rare<Locality> locality;              // Empty: the node's.
+  Rare<std::string> proxy_destination;  // Of kind connect-proxy: the service it stands for.
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };
 
 struct HealthCheck : RefCounted {
+  Health status = Health::kCritical;
   std::string id;
   std::string name;
-  Health status = Health::kCritical;
-  std::string notes;
-  std::string output;
-  std::string service_id;    // Empty: of the node.
-  std::string service_name;  // Of service_id when it was registered.
   std::string type;
-  std::string interval;
-  std::string timeout;
-  std::string definition;  // A JSON object, or empty.
+  Rare<std::string> notes;
+  Rare<std::string> output;
+  Rare<std::string> service_id;    // Empty: of the node.
+  Rare<std::string> service_name;  // Of service_id when it was registered.
+  Rare<std::string> interval;
+  Rare<std::string> timeout;
+  Rare<std::string> definition;  // A JSON object, or empty.
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };

@@ -474,7 +474,7 @@ AliasResult LocalAgent::ReadAlias(const CheckDefinition& definition) const {
     } else if (check->status > result.status || result.status == registry::Health::kPassing) {
       result.status = check->status;
       result.output =
-          absl::StrFormat("Aliased check \"%s\" failing: %s", check->name, check->output);
+          absl::StrFormat("Aliased check \"%s\" failing: %s", check->name, check->output.get());
     }
   }
   return result;
