@@ -108,6 +108,7 @@ std::string DnsCache::Stats(JsonWriter json) {
     const auto add = [&](dns::ThreadHandler& handler, int) {
       dns::UvResolver& resolver = ResolverOf(handler);
       sums.Add(resolver.cache());
+      sums.hits += static_cast<dns::Worker&>(handler).counters().given_again.value();
       for (const dns::UpstreamHandle& upstream : resolver.upstreams()) {
         RowOf(upstream->upstream().ToString(), upstreams).Add(*upstream);
       }
@@ -130,6 +131,7 @@ size_t DnsCache::Flush(const std::optional<dns::Name>& domain) {
   const auto flush = [&](dns::ThreadHandler& handler, int) {
     dns::AnswerCache& cache = ResolverOf(handler).cache();
     flushed += domain ? cache.Flush(*domain) : cache.Flush();
+    static_cast<dns::Worker&>(handler).ForgetReplies();
   };
   if (dns_ != nullptr) dns_->ForEachThread(flush);
   return flushed;

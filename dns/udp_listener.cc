@@ -185,15 +185,15 @@ void UdpListener::HandleBatch(int count) {
     }
     const MutableOctets room = replies_.Room();
     ReplyTarget target{&request.from, header.msg_namelen, {}};
-    size_t octets = wildcard_ ? 0 : handler_.AnswerAhead(i, room);
+    size_t octets = handler_.AnswerAhead(i, room);
     if (octets == 0) {
-      const ReplyPath path = PathOf(request, header);
-      octets = handler_.Handle(messages[i], path, room).value_or(0);
-      if (octets == 0) continue;
-      if (path.local_ip_known) {
-        target.local = Octets(request.control.octets)
-                           .first(WriteLocalAddress(path.local_ip, request.control.octets));
-      }
+      octets = handler_.Handle(messages[i], PathOf(request, header), room).value_or(0);
+    }
+    if (octets == 0) continue;
+    IpAddress local;
+    if (wildcard_ && ReadLocalAddress(header, local)) {
+      target.local =
+          Octets(request.control.octets).first(WriteLocalAddress(local, request.control.octets));
     }
     replies_.Add(target, octets);
   }

@@ -92,6 +92,7 @@ void Worker::BeginBatch() {
   if (batch_depth_++ > 0) return;
   guard_.emplace(catalog_);
   batch_queries_ = 0;
+  batch_second_.reset();
   batch_began_ns_ = batches_++ % kBatchesPerSample == 0 ? uv_hrtime() : 0;
   if (inspecting_) batch_time_ = clock_.Now();
 }
@@ -124,6 +125,7 @@ void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) {
   config_ = std::move(config);
   cookies_ = CookieMaker(config_->cookies);
   ready_.SetConfig(*config_);
+  recent_.Clear();
 }
 
 void Worker::SetOptions(const WorkerOptions& options) {
@@ -156,7 +158,31 @@ AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
           .clock = &clock_};
 }
 
+int64_t Worker::BatchSecond() {
+  if (!batch_second_) batch_second_ = absl::ToUnixSeconds(clock_.Now());
+  return *batch_second_;
+}
+
+size_t Worker::GiveAgain(Octets request, const ReplyPath& path, MutableOctets reply) {
+  if (!config_->MayRecurse(path.client.ip)) return 0;
+  const RecentReplies::Found found = recent_.Find(request, BatchSecond(), reply);
+  if (found.octets == 0) return 0;
+  counters_.queries_udp.Add();
+  ++batch_queries_;
+  counters_.forwarded.Add();
+  counters_.given_again.Add();
+  if (found.qtype == RrType::kPtr) counters_.reverse_forwarded.Add();
+  CountType(found.qtype);
+  CountReply(reply.first(found.octets));
+  return found.octets;
+}
+
 std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, MutableOctets reply) {
+  const bool may_repeat =
+      path.transport == Transport::kUdp && !inspecting_ && config_->recursion_available;
+  if (may_repeat) {
+    if (const size_t octets = GiveAgain(request, path, reply); octets > 0) return octets;
+  }
   (path.transport == Transport::kUdp ? counters_.queries_udp : counters_.queries_tcp).Add();
   const Random random_before = random_;
   Query query;
@@ -179,7 +205,15 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
     case Outcome::kForward:
       if (!config_->MayRecurse(path.client.ip)) return RefuseRecursion(query, path, reply);
       if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
-      return Forward(query, path, reply);
+      {
+        const std::optional<size_t> octets = Forward(query, path, reply);
+        const bool plain =
+            !query.edns || (!query.edns->has_options && query.edns->client_subnet.empty());
+        if (may_repeat && plain && octets.value_or(0) > 0) {
+          recent_.Add(request, query.question.size(), reply.first(*octets), BatchSecond());
+        }
+        return octets;
+      }
     case Outcome::kResolve:
       if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
       return Resolve(request, random_before, handled.needed, path, reply);

@@ -20,6 +20,7 @@
 #include "dns/query_observer.h"
 #include "dns/rate_limit.h"
 #include "dns/ready_answer.h"
+#include "dns/recent_replies.h"
 #include "dns/resolver.h"
 #include "dns/server.h"
 #include "registry/snapshot.h"
@@ -37,6 +38,7 @@ struct WorkerCounters {
   Counter queries_tcp;
   Counter dropped;                  // Messages that get no reply.
   Counter forwarded;                // Questions for the recursors.
+  Counter given_again;              // Of them, those whose reply was just given (recent_replies.h).
   Counter reverse_forwarded;        // Of them, those for PTR records.
   Counter resolved;                 // Own answers that led to host names outside.
   Counter refused_recursion;        // REFUSED to clients who may not ask about outside names.
@@ -88,6 +90,8 @@ class Worker : public ThreadHandler {
   // Who is told of queries from now on, in the place of those who were.
   void SetObservers(std::vector<std::unique_ptr<QueryObserver>> observers);
   Resolver& resolver() { return *resolver_; }
+  // Replies that were just given are not given again: the cache has changed.
+  void ForgetReplies() { recent_.Clear(); }
   // Null when nothing is limited.
   const RateLimiter* rate_limiter() const { return limiter_.get(); }
   const WorkerCounters& counters() const { return counters_; }
@@ -125,6 +129,9 @@ class Worker : public ThreadHandler {
   void EndWaiting(Waiting& waiting);
   size_t Refuse(const Query& query, const ReplyPath& path, absl::Time asked, MutableOctets reply);
 
+  // The reply to a question about an outside name that was just given to the very same; 0 if none.
+  size_t GiveAgain(Octets request, const ReplyPath& path, MutableOctets reply);
+  int64_t BatchSecond();
   // What every reply passes before it leaves: counts it, and shows it to the rate limit and to the
   // observers. It is the first `octets` of `reply`; returns how many of them are to be sent.
   size_t Release(const AnsweredQuery& answered, MutableOctets reply, size_t octets);
@@ -144,6 +151,8 @@ class Worker : public ThreadHandler {
   Random random_;
   AnswerScratch scratch_;
   ReadyAnswers ready_;
+  RecentReplies recent_;
+  std::optional<int64_t> batch_second_;
   std::optional<Published<registry::Snapshot>::ReadGuard> guard_;
   // Batches can nest: an answer that comes during one may let another connection's queries go on.
   int batch_depth_ = 0;

@@ -141,6 +141,37 @@ TEST_F(WorkerTest, AnswersThatAreThereAtOnceDoNotCount) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(RcodeOf(Ask("a.example.")), Rcode::kNxDomain);
 }
 
+TEST_F(WorkerTest, WhatWasJustAnsweredIsAnsweredTheSameWithinTheSecond) {
+  resolver_->at_once = true;
+  resolver_->answer.rcode = Rcode::kNxDomain;
+  EXPECT_EQ(RcodeOf(Ask("a.example.")), Rcode::kNxDomain);
+  resolver_->answer.rcode = Rcode::kRefused;
+  const Octets again = Ask("A.Example.");
+  EXPECT_EQ(RcodeOf(again), Rcode::kNxDomain);
+  EXPECT_EQ(AsText(again.subspan(kHeaderOctets + 1, 1)), "A") << "as this client spells it";
+  EXPECT_EQ(worker_->counters().given_again.value(), 1u);
+  EXPECT_EQ(worker_->counters().forwarded.value(), 2u);
+  EXPECT_EQ(RcodeOf(Ask("b.example.")), Rcode::kRefused) << "another name";
+  EXPECT_EQ(RcodeOf(Ask("a.example.", "192.0.2.1", Transport::kTcp)), Rcode::kRefused);
+
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(RcodeOf(Ask("a.example.")), Rcode::kRefused) << "a second later it is asked for again";
+  resolver_->answer.rcode = Rcode::kNxDomain;
+  worker_->ForgetReplies();
+  EXPECT_EQ(RcodeOf(Ask("a.example.")), Rcode::kNxDomain);
+}
+
+TEST_F(WorkerTest, WhoMayNotRecurseIsGivenNothingAgain) {
+  AnswerConfig config;
+  config.zones.push_back(*Zone::Make("consul.", "dc1"));
+  config.recursion_available = true;
+  config.may_recurse = {*Cidr::Parse("192.0.2.0/24")};
+  worker_->SetConfig(std::make_shared<const AnswerConfig>(config));
+  resolver_->at_once = true;
+  EXPECT_EQ(RcodeOf(Ask("a.example.")), Rcode::kNxDomain);
+  EXPECT_EQ(RcodeOf(Ask("a.example.", "198.51.100.1")), Rcode::kRefused);
+}
+
 TEST_F(WorkerTest, WhenAllPlacesAreTakenTheOldestGetsServFail) {
   worker_->SetOptions({.rate_limit = {}, .forwards_per_client_max = 1'000'000});
   for (size_t i = 0; i < Worker::kWaitingMax; ++i) ASSERT_TRUE(Ask("a.example.").empty());

@@ -58,6 +58,9 @@ void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
   families.Counter("pharos_dns_refused_recursion_total",
                    "DNS questions about outside names, of clients who may not ask them.",
                    counters.refused_recursion.value());
+  // They came from the cache within this second.
+  families.Counter("pharos_cache_hits_total", "Questions answered from the cache.",
+                   counters.given_again.value());
   families.Counter("pharos_dns_rebindings_total",
                    "Answers of recursors withheld because of private addresses.",
                    counters.rebindings.value());
