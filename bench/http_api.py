@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "bench"))
 import lib  # noqa: E402  (needs the path above)
-import per_query  # noqa: E402
+import measure  # noqa: E402
 import wire  # noqa: E402
 
 SIZES = (1, 10, 100)
@@ -126,11 +126,11 @@ def fill(agent):
 
 def sample(server, path, seconds):
     """(CPU us a request, requests a second) of `seconds` under wrk."""
-    before = sum(per_query.cpu_seconds(pid) for pid in server.pids())
+    before = sum(measure.cpu_seconds(pid) for pid in server.pids())
     report = subprocess.run(
-        [*per_query.pin(1), "wrk", "-t1", "-c16", f"-d{seconds}s",
+        [*measure.pin(1), "wrk", "-t1", "-c16", f"-d{seconds}s",
          f"http://127.0.0.1:{server.port}{path}"], capture_output=True, text=True, check=True).stdout
-    spent = sum(per_query.cpu_seconds(pid) for pid in server.pids()) - before
+    spent = sum(measure.cpu_seconds(pid) for pid in server.pids()) - before
     requests = int(re.search(r"(\d+) requests in", report)[1])
     if "Non-2xx" in report or not requests:
         sys.exit(f"wrk got errors from {server.name}:\n{report}")
@@ -169,15 +169,15 @@ async def watch(agent, count):
         register(agent, f"watched-{i}", "watched")
     last = agent.get(f"/v1/health/service/watched-{WATCHED_SERVICES - 1}")[0]
     index = int(last.headers["X-Consul-Index"])  # Nothing has changed any of them since.
-    before = per_query.resident_megabytes(agent.process.pid)
+    before = measure.resident_megabytes(agent.process.pid)
     held = [await hold(agent.ports["http"], f"/v1/health/service/watched-{i % WATCHED_SERVICES}"
                        f"?index={index}&wait=10m") for i in range(count)]
     await asyncio.sleep(1)
-    after = per_query.resident_megabytes(agent.process.pid)
+    after = measure.resident_megabytes(agent.process.pid)
     print(f"{count} held requests: {(after - before) * 1024 / count:.2f} KB each")
 
     reader, writer = await asyncio.open_connection("127.0.0.1", agent.ports["http"])
-    spent = per_query.cpu_seconds(agent.process.pid)
+    spent = measure.cpu_seconds(agent.process.pid)
     seconds, written = 5, 0
     start = time.monotonic()
     while written < seconds * WRITES_PER_SECOND:
@@ -191,7 +191,7 @@ async def watch(agent, count):
         if ahead > 0.002:
             await asyncio.sleep(ahead)
     took = time.monotonic() - start
-    spent = per_query.cpu_seconds(agent.process.pid) - spent
+    spent = measure.cpu_seconds(agent.process.pid) - spent
     woken = sum(task.done() for task, _ in held)
     print(f"{written / took:,.0f} unrelated writes/s: {woken} of {count} woken, "
           f"{spent / took * 100:.0f} % of a core, {spent / written * 1e6:.0f} us a write")
