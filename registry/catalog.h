@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "proto/catalog.pb.h"
+#include "proto/image.pb.h"
 #include "registry/changes.h"
 #include "registry/snapshot.h"
 
@@ -32,6 +33,21 @@ class Catalog {
   std::unique_ptr<const Snapshot> MakeSnapshot();
   // What changed between the last two calls of MakeSnapshot.
   const Changes& changes() const { return changes_; }
+
+  // Takes over what an image says (registry/image.h), each record once and at its own index. The
+  // name of a service's index goes to the service of that name, if it has instances.
+  absl::Status AddFromImage(const catalog::v1::ImageNode& node);
+  absl::Status AddFromImage(const catalog::v1::ImageQuery& query);
+  absl::Status AddFromImage(const catalog::v1::ImageGateway& gateway);
+  void AddFromImage(const catalog::v1::ImageServiceIndex& index);
+  // After all records: the indexes of the whole. What was added is part of the next snapshot.
+  void FinishImage(const catalog::v1::ImageHeader& header);
+
+  // Every index of the whole and of its services becomes `index`: all of it changed there.
+  void MoveTo(uint64_t index);
+  // Makes the changes up to the next snapshot those from another catalog to this one, which takes
+  // its place.
+  void Supersede(const Snapshot& before);
 
  private:
   // An instance by its place in a service: node name, then service id, both in lower case.
@@ -88,6 +104,8 @@ class Catalog {
   bool changed_ = false;  // Whether the command being applied has changed anything so far.
   Unpublished unpublished_;
   Changes changes_;
+  // What differs from the catalog before this one, which no index tells.
+  bool superseded_ = false;
 };
 
 }  // namespace pharos::registry

@@ -126,6 +126,8 @@ class Snapshot {
   uint64_t checks_index() const { return checks_index_; }
   uint64_t queries_index() const { return queries_index_; }
   uint64_t ingress_index() const { return ingress_index_; }
+  // When the last instance of some service was removed.
+  uint64_t extinction_index() const { return extinction_index_; }
   // All there are, in no order that means anything: visit(const NodeEntry&), visit(const
   // ServiceEntry&).
   template <typename Visit>
@@ -135,6 +137,17 @@ class Snapshot {
   template <typename Visit>
   void ForEachService(Visit visit) const {
     services_.ForEach([&](const std::string&, const ServiceSlot& slot) { visit(*slot.entry); });
+  }
+  // The index of every service, and of every service in the mesh: visit(name, index).
+  template <typename Visit>
+  void ForEachServiceIndex(Visit visit) const {
+    services_.ForEach(
+        [&](const std::string& name, const ServiceSlot& slot) { visit(name, slot.modify_index); });
+  }
+  template <typename Visit>
+  void ForEachConnectIndex(Visit visit) const {
+    connect_.ForEach(
+        [&](const std::string& name, const ServiceSlot& slot) { visit(name, slot.modify_index); });
   }
   template <typename Visit>
   void ForEachQuery(Visit visit) const {
