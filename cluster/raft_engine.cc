@@ -1,0 +1,774 @@
+#include "cluster/raft_engine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "cluster/libraft.h"
+
+namespace pharos::cluster {
+namespace {
+
+// Entries on their way to one server; libraft counts entries, not octets.
+constexpr unsigned kInflightEntriesMax = 256;
+// A big catalog takes its time to install.
+constexpr unsigned kInstallTimeoutMs = 10 * 60 * 1000;
+constexpr unsigned kCatchUpRoundMs = 30 * 1000;
+// raft_uv gives a snapshot to the disk in buffers of at most 2 GiB.
+constexpr size_t kImageBufferOctets = size_t{64} << 20;
+// How often libraft may take a snapshot of its own accord; ours is the choice when.
+constexpr unsigned kNeverTakeSnapshot = 1U << 30;
+constexpr unsigned char kMessageVersion = 2;
+constexpr unsigned char kResultVersion = 1;
+
+// What a change of the configuration, and so on, says when libraft refuses.
+absl::Status StatusOf(int code, const char* message) {
+  if (code == 0) return absl::OkStatus();
+  const std::string text = message == nullptr || *message == '\0' ? raft_strerror(code) : message;
+  switch (code) {
+    case RAFT_NOTLEADER:
+      return absl::FailedPreconditionError("this server does not lead");
+    case RAFT_LEADERSHIPLOST:
+    case RAFT_SHUTDOWN:
+    case RAFT_CANCELED:
+      return absl::AbortedError(
+          "the leader changed before the outcome was known; the change may or may not come to be");
+    case RAFT_CANTCHANGE:
+      return absl::FailedPreconditionError("a change of the servers is under way already");
+    case RAFT_CANTBOOTSTRAP:
+      return absl::FailedPreconditionError("there is a cluster already");
+    case RAFT_NOSPACE:
+      return absl::ResourceExhaustedError(
+          "the disks of a majority of the servers are full; nothing was changed");
+    case RAFT_CORRUPT:
+    case RAFT_MALFORMED:
+      return absl::DataLossError(text);
+    case RAFT_NOTFOUND:
+    case RAFT_BADID:
+      return absl::NotFoundError(text);
+    case RAFT_NOCONNECTION:
+      return absl::UnavailableError("the server did not catch up in time");
+    case RAFT_DUPLICATEID:
+    case RAFT_DUPLICATEADDRESS:
+      return absl::AlreadyExistsError(text);
+    default:
+      return absl::InternalError(text);
+  }
+}
+
+RaftRole RoleOf(int role) {
+  return role == RAFT_VOTER     ? RaftRole::kVoter
+         : role == RAFT_STANDBY ? RaftRole::kStandby
+                                : RaftRole::kSpare;
+}
+int RoleOf(RaftRole role) {
+  return role == RaftRole::kVoter     ? RAFT_VOTER
+         : role == RaftRole::kStandby ? RAFT_STANDBY
+                                      : RAFT_SPARE;
+}
+
+class Configuration {
+ public:
+  Configuration() { raft_configuration_init(&value_); }
+  explicit Configuration(const std::vector<RaftServer>& servers) : Configuration() {
+    for (const RaftServer& server : servers) {
+      CHECK(raft_configuration_add(&value_, server.id, server.address.c_str(),
+                                   RoleOf(server.role)) == 0);
+    }
+  }
+  ~Configuration() { raft_configuration_close(&value_); }
+  Configuration(const Configuration&) = delete;
+  Configuration& operator=(const Configuration&) = delete;
+  raft_configuration* get() { return &value_; }
+  raft_configuration Release() {
+    const raft_configuration released = value_;
+    raft_configuration_init(&value_);
+    return released;
+  }
+
+ private:
+  raft_configuration value_;
+};
+
+std::vector<RaftServer> ServersOf(const raft_configuration& configuration) {
+  std::vector<RaftServer> servers;
+  servers.reserve(configuration.n);
+  for (unsigned i = 0; i < configuration.n; ++i) {
+    const raft_server& server = configuration.servers[i];
+    servers.push_back({.id = server.id, .address = server.address, .role = RoleOf(server.role)});
+  }
+  return servers;
+}
+
+// A message of libraft as one of ours. InstallSnapshot is not among them.
+peer::v1::Raft ToProto(const raft_message& message) {
+  peer::v1::Raft out;
+  switch (message.type) {
+    case RAFT_REQUEST_VOTE: {
+      const raft_request_vote& from = message.request_vote;
+      out.set_term(from.term);
+      auto& to = *out.mutable_request_vote();
+      to.set_last_log_index(from.last_log_index);
+      to.set_last_log_term(from.last_log_term);
+      to.set_disrupt_leader(from.disrupt_leader);
+      to.set_pre_vote(from.pre_vote);
+      break;
+    }
+    case RAFT_REQUEST_VOTE_RESULT: {
+      const raft_request_vote_result& from = message.request_vote_result;
+      out.set_term(from.term);
+      auto& to = *out.mutable_request_vote_result();
+      to.set_vote_granted(from.vote_granted);
+      to.set_pre_vote(from.pre_vote);
+      to.set_features(from.features);
+      to.set_capacity(from.capacity);
+      break;
+    }
+    case RAFT_APPEND_ENTRIES: {
+      const raft_append_entries& from = message.append_entries;
+      out.set_term(from.term);
+      auto& to = *out.mutable_append_entries();
+      to.set_prev_log_index(from.prev_log_index);
+      to.set_prev_log_term(from.prev_log_term);
+      to.set_leader_commit(from.leader_commit);
+      size_t octets = 0;
+      for (unsigned i = 0; i < from.n_entries; ++i) octets += from.entries[i].buf.len;
+      std::string& data = *to.mutable_data();
+      data.reserve(octets);
+      for (unsigned i = 0; i < from.n_entries; ++i) {
+        const raft_entry& entry = from.entries[i];
+        to.add_terms(entry.term);
+        to.add_types(entry.type);
+        to.add_octets(static_cast<uint32_t>(entry.buf.len));
+        data.append(static_cast<const char*>(entry.buf.base), entry.buf.len);
+      }
+      break;
+    }
+    case RAFT_APPEND_ENTRIES_RESULT: {
+      const raft_append_entries_result& from = message.append_entries_result;
+      out.set_term(from.term);
+      auto& to = *out.mutable_append_entries_result();
+      to.set_rejected(from.rejected);
+      to.set_last_log_index(from.last_log_index);
+      to.set_features(from.features);
+      to.set_capacity(from.capacity);
+      break;
+    }
+    case RAFT_TIMEOUT_NOW: {
+      const raft_timeout_now& from = message.timeout_now;
+      out.set_term(from.term);
+      out.mutable_timeout_now()->set_last_log_index(from.last_log_index);
+      out.mutable_timeout_now()->set_last_log_term(from.last_log_term);
+      break;
+    }
+    case RAFT_INSTALL_SNAPSHOT:
+      break;
+  }
+  return out;
+}
+
+// The entries of a message in memory that libraft takes over. False for what does not fit together.
+bool FromProto(const peer::v1::AppendEntries& from, raft_append_entries& to) {
+  to.prev_log_index = from.prev_log_index();
+  to.prev_log_term = from.prev_log_term();
+  to.leader_commit = from.leader_commit();
+  const int count = from.terms_size();
+  if (from.types_size() != count || from.octets_size() != count) return false;
+  uint64_t octets = 0;
+  for (const uint32_t of_one : from.octets()) {
+    if (of_one % RaftEngine::kEntryAlignment != 0) return false;
+    octets += of_one;
+  }
+  for (const uint32_t type : from.types()) {
+    if (type != RAFT_COMMAND && type != RAFT_BARRIER && type != RAFT_CHANGE) return false;
+  }
+  if (octets != from.data().size()) return false;
+  to.n_entries = static_cast<unsigned>(count);
+  to.entries = nullptr;
+  if (count == 0) return true;
+  to.entries =
+      static_cast<raft_entry*>(raft_calloc(static_cast<size_t>(count), sizeof(raft_entry)));
+  auto* const batch = static_cast<uint8_t*>(raft_malloc(std::max<size_t>(octets, 1)));
+  CHECK(to.entries != nullptr && batch != nullptr);
+  std::memcpy(batch, from.data().data(), octets);
+  size_t offset = 0;
+  for (int i = 0; i < count; ++i) {
+    raft_entry& entry = to.entries[i];
+    entry.term = from.terms(i);
+    entry.type = static_cast<raft_entry_type>(from.types(i));
+    entry.buf = {.base = batch + offset, .len = from.octets(i)};
+    entry.batch = batch;
+    offset += from.octets(i);
+  }
+  return true;
+}
+
+}  // namespace
+
+RaftBuffer::RaftBuffer(size_t size) : base_(raft_malloc(std::max<size_t>(size, 1))), size_(size) {
+  CHECK(base_ != nullptr);
+}
+
+RaftBuffer::~RaftBuffer() { raft_free(base_); }
+
+struct RaftEngine::Impl {
+  explicit Impl(RaftEngine& of) : engine(of) {}
+
+  static Impl& Of(raft_io* io) {
+    return *static_cast<Impl*>(static_cast<struct raft*>(io->data)->data);
+  }
+  static Impl& Of(raft_fsm* fsm) { return *static_cast<Impl*>(fsm->data); }
+
+  void Install() {
+    io = engine.disk_.io();
+    disk_start = io->start;
+    disk_snapshot_put = io->snapshot_put;
+    disk_snapshot_get = io->snapshot_get;
+    io->start = Start;
+    io->send = Send;
+    io->snapshot_put = SnapshotPut;
+    io->snapshot_get = SnapshotGet;
+    fsm.version = 1;
+    fsm.data = this;
+    fsm.apply = Apply;
+    fsm.snapshot = Snapshot;
+    fsm.restore = Restore;
+  }
+
+  static int Start(raft_io* io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv) {
+    Impl& self = Of(io);
+    self.tick = tick;
+    self.recv = recv;
+    return self.disk_start(io, msecs, tick, recv);
+  }
+
+  // Always takes the message: libraft leaves the rest of a step undone when it cannot be sent. As
+  // all of it is copied, or taken over, libraft may have its memory back at once.
+  static int Send(raft_io* io, raft_io_send* request, const raft_message* message,
+                  raft_io_send_cb done) {
+    RaftEngine& engine = Of(io).engine;
+    request->cb = done;
+    if (message->type == RAFT_INSTALL_SNAPSHOT) {
+      // The message is libraft's copy for this request alone, and it frees what is left in it.
+      SendSnapshot(engine, *const_cast<raft_message*>(message));
+    } else {
+      engine.host_.Send(message->server_id, ToProto(*message));
+    }
+    done(request, 0);
+    return 0;
+  }
+
+  static void SendSnapshot(RaftEngine& engine, raft_message& message) {
+    raft_install_snapshot& from = message.install_snapshot;
+    // One copy on its way is enough, however often libraft thinks that it is lost.
+    if (!engine.snapshots_sending_.insert(message.server_id).second) return;
+    ++engine.counters_.snapshots_sent;
+    peer::v1::InstallSnapshot info;
+    info.set_term(from.term);
+    info.set_last_index(from.last_index);
+    info.set_last_term(from.last_term);
+    raft_buffer encoded{};
+    CHECK(raft_configuration_encode(&from.conf, &encoded) == 0);
+    info.set_configuration(encoded.base, encoded.len);
+    raft_free(encoded.base);
+    info.set_configuration_index(from.conf_index);
+    info.set_octets(from.data.len);
+    auto data = std::make_shared<const RaftBuffer>(std::exchange(from.data.base, nullptr),
+                                                   std::exchange(from.data.len, 0));
+    engine.host_.SendSnapshot(message.server_id, std::move(info), std::move(data));
+  }
+
+  static int Apply(raft_fsm* fsm, const raft_buffer* buffer, void** result) {
+    *result = nullptr;
+    Impl& self = Of(fsm);
+    // libraft does not say which index it is at.
+    const uint64_t index = raft_last_applied(&self.raft) + 1;
+    self.engine.log_octets_ += buffer->len;
+    self.engine.host_.Apply(index, {static_cast<const uint8_t*>(buffer->base), buffer->len});
+    return 0;
+  }
+
+  // Takes the state as it is now; the image is made of it elsewhere (SnapshotPut). libraft wants
+  // some data nevertheless.
+  static int Snapshot(raft_fsm* fsm, raft_buffer* buffers[], unsigned* count) {
+    Impl& self = Of(fsm);
+    self.make_image = self.engine.host_.TakeImage();
+    *count = 1;
+    *buffers = static_cast<raft_buffer*>(raft_malloc(sizeof(raft_buffer)));
+    CHECK(*buffers != nullptr);
+    (*buffers)->base = raft_calloc(1, kEntryAlignment);
+    (*buffers)->len = kEntryAlignment;
+    self.engine.taking_snapshot_ = true;
+    return 0;
+  }
+
+  static int Restore(raft_fsm* fsm, raft_buffer* buffer) {
+    Impl& self = Of(fsm);
+    self.engine.image_octets_ = buffer->len;
+    self.engine.log_octets_ = 0;
+    const absl::Status restored =
+        self.engine.host_.Restore({static_cast<const uint8_t*>(buffer->base), buffer->len});
+    if (!restored.ok()) {
+      self.restore_error = restored;
+      return RAFT_CORRUPT;
+    }
+    raft_free(buffer->base);
+    return 0;
+  }
+
+  // A snapshot of our own: the image is made on another thread, and only then given to the disk.
+  struct Put {
+    Impl& impl;
+    unsigned trailing;
+    raft_io_snapshot_put* request;
+    raft_io_snapshot_put_cb done;
+    raft_snapshot snapshot;
+    std::function<std::vector<std::string>()> make_image;
+    std::vector<raft_buffer> buffers;
+    raft_io_snapshot_put disk_request;
+  };
+
+  static int SnapshotPut(raft_io* io, unsigned trailing, raft_io_snapshot_put* request,
+                         const raft_snapshot* snapshot, raft_io_snapshot_put_cb done) {
+    Impl& self = Of(io);
+    // With nothing to be kept behind it, it came from the leader and is complete.
+    if (trailing == 0) {
+      ++self.engine.counters_.snapshots_installed;
+      self.engine.snapshot_index_ = snapshot->index;
+      return self.disk_snapshot_put(io, trailing, request, snapshot, done);
+    }
+    auto* const put = new Put{.impl = self,
+                              .trailing = trailing,
+                              .request = request,
+                              .done = done,
+                              .snapshot = *snapshot,
+                              .make_image = std::exchange(self.make_image, nullptr),
+                              .buffers = {},
+                              .disk_request = {}};
+    request->cb = done;
+    ++self.puts;
+    self.engine.host_.RunElsewhere([put] { MakeImage(*put); }, [put] { PutImage(put); });
+    return 0;
+  }
+
+  static void MakeImage(Put& put) {
+    std::vector<std::string> chunks = std::exchange(put.make_image, nullptr)();
+    for (size_t next = 0; next < chunks.size();) {
+      size_t octets = 0, end = next;
+      while (end < chunks.size() &&
+             (end == next || octets + chunks[end].size() <= kImageBufferOctets)) {
+        octets += chunks[end++].size();
+      }
+      auto* const base = static_cast<char*>(raft_malloc(std::max<size_t>(octets, 1)));
+      CHECK(base != nullptr);
+      put.buffers.push_back({.base = base, .len = octets});
+      size_t offset = 0;
+      for (; next < end; ++next) {
+        std::string chunk = std::move(chunks[next]);
+        std::memcpy(base + offset, chunk.data(), chunk.size());
+        offset += chunk.size();
+      }
+    }
+  }
+
+  static void PutImage(Put* put) {
+    Impl& self = put->impl;
+    put->snapshot.bufs = put->buffers.data();
+    put->snapshot.n_bufs = static_cast<unsigned>(put->buffers.size());
+    put->disk_request.data = put;
+    int code = RAFT_CANCELED;
+    if (!self.closing) {
+      code = self.disk_snapshot_put(self.io, put->trailing, &put->disk_request, &put->snapshot,
+                                    [](raft_io_snapshot_put* request, int status) {
+                                      FinishPut(static_cast<Put*>(request->data), status);
+                                    });
+    }
+    if (code != 0) FinishPut(put, code);
+  }
+
+  static void FinishPut(Put* put, int status) {
+    Impl& self = put->impl;
+    RaftEngine& engine = self.engine;
+    uint64_t octets = 0;
+    for (const raft_buffer& buffer : put->buffers) {
+      octets += buffer.len;
+      raft_free(buffer.base);
+    }
+    engine.taking_snapshot_ = false;
+    if (status == 0) {
+      ++engine.counters_.snapshots_taken;
+      engine.image_octets_ = octets;
+      engine.snapshot_index_ = put->snapshot.index;
+    }
+    // Forbids the next one until there is a reason for it.
+    engine.snapshot_wanted_ = false;
+    raft_set_snapshot_threshold(&self.raft, kNeverTakeSnapshot);
+    raft_io_snapshot_put* const request = put->request;
+    const raft_io_snapshot_put_cb done = put->done;
+    delete put;
+    --self.puts;
+    done(request, status);
+    self.MaybeClose();
+  }
+
+  struct Get {
+    Impl& impl;
+    raft_io_snapshot_get* request;
+    raft_io_snapshot_get_cb done;
+    raft_io_snapshot_get disk_request;
+  };
+
+  static int SnapshotGet(raft_io* io, raft_io_snapshot_get* request, raft_io_snapshot_get_cb done) {
+    Impl& self = Of(io);
+    auto* const get = new Get{.impl = self, .request = request, .done = done, .disk_request = {}};
+    request->cb = done;
+    get->disk_request.data = get;
+    ++self.engine.snapshots_loading_;
+    const int code = self.disk_snapshot_get(
+        io, &get->disk_request,
+        [](raft_io_snapshot_get* loaded, raft_snapshot* snapshot, int status) {
+          auto* const of = static_cast<Get*>(loaded->data);
+          --of->impl.engine.snapshots_loading_;
+          raft_io_snapshot_get* const to = of->request;
+          const raft_io_snapshot_get_cb callback = of->done;
+          delete of;
+          callback(to, snapshot, status);
+        });
+    if (code != 0) {
+      --self.engine.snapshots_loading_;
+      delete get;
+    }
+    return code;
+  }
+
+  // libraft is closed only when no image is being made for it any more.
+  void MaybeClose() {
+    if (!closing || puts > 0 || closed_raft) return;
+    closed_raft = true;
+    raft_close(&raft, [](struct raft* closed) {
+      auto& self = *static_cast<Impl*>(closed->data);
+      self.initialized = false;
+      std::exchange(self.on_closed, nullptr)();
+    });
+  }
+
+  struct PendingApply {
+    struct raft_apply request {};
+    Done done;
+  };
+
+  RaftEngine& engine;
+  raft_io* io = nullptr;
+  raft_fsm fsm{};
+  struct raft raft {};
+  decltype(raft_io::start) disk_start = nullptr;
+  decltype(raft_io::snapshot_put) disk_snapshot_put = nullptr;
+  decltype(raft_io::snapshot_get) disk_snapshot_get = nullptr;
+  raft_io_tick_cb tick = nullptr;
+  raft_io_recv_cb recv = nullptr;
+  std::function<std::vector<std::string>()> make_image;
+  absl::Status restore_error;
+  size_t puts = 0;
+  bool initialized = false, closing = false, closed_raft = false;
+  std::function<void()> on_closed;
+  raft_change change{};
+  struct raft_transfer transfer {};
+};
+
+RaftEngine::RaftEngine(const RaftEngineOptions& options, RaftDisk& disk, RaftEngineHost& host)
+    : options_(options), disk_(disk), host_(host), impl_(std::make_unique<Impl>(*this)) {
+  CHECK(options_.id != 0);
+  impl_->Install();
+  struct raft& raft = impl_->raft;
+  CHECK(raft_init(&raft, impl_->io, &impl_->fsm, options_.id, options_.address.c_str()) == 0);
+  impl_->initialized = true;
+  raft.data = impl_.get();
+  raft.tracer = nullptr;  // It formats every line, whether or not anybody reads it.
+  raft_set_election_timeout(&raft, options_.election_timeout_ms);
+  raft_set_heartbeat_timeout(&raft, options_.heartbeat_ms);
+  raft_set_install_snapshot_timeout(&raft, kInstallTimeoutMs);
+  raft_set_max_catch_up_round_duration(&raft, kCatchUpRoundMs);
+  raft_set_max_inflight_entries(&raft, kInflightEntriesMax);
+  raft_set_pre_vote(&raft, true);
+  raft_set_snapshot_threshold(&raft, kNeverTakeSnapshot);
+  raft_set_snapshot_trailing(&raft, std::max<uint32_t>(options_.trailing_entries, 1));
+}
+
+RaftEngine::~RaftEngine() { CHECK(!impl_->initialized || impl_->tick == nullptr); }
+
+absl::Status RaftEngine::Bootstrap(const std::vector<RaftServer>& servers) {
+  Configuration configuration(servers);
+  return StatusOf(raft_bootstrap(&impl_->raft, configuration.get()), raft_errmsg(&impl_->raft));
+}
+
+absl::Status RaftEngine::Recover(const std::vector<RaftServer>& servers) {
+  Configuration configuration(servers);
+  return StatusOf(raft_recover(&impl_->raft, configuration.get()), raft_errmsg(&impl_->raft));
+}
+
+absl::Status RaftEngine::Start() {
+  const int code = raft_start(&impl_->raft);
+  if (!impl_->restore_error.ok()) return impl_->restore_error;
+  return StatusOf(code, raft_errmsg(&impl_->raft));
+}
+
+void RaftEngine::Close(std::function<void()> closed) {
+  CHECK(!impl_->closing);
+  impl_->closing = true;
+  impl_->on_closed = [this, closed = std::move(closed)] {
+    impl_->tick = nullptr;
+    closed();
+  };
+  impl_->MaybeClose();
+}
+
+void RaftEngine::Tick() {
+  if (impl_->closing || impl_->tick == nullptr) return;
+  impl_->tick(impl_->io);
+  LegacyFireCompletedRequests(&impl_->raft);
+}
+
+void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
+  if (impl_->closing || impl_->recv == nullptr) return;
+  raft_message in{};
+  // What libraft knows a server by; it keeps a copy where it keeps it at all.
+  const std::string address = absl::StrFormat("%d", from);
+  in.server_id = from;
+  in.server_address = address.c_str();
+  switch (message.message_case()) {
+    case peer::v1::Raft::kRequestVote: {
+      const auto& vote = message.request_vote();
+      in.type = RAFT_REQUEST_VOTE;
+      in.request_vote = {.version = kMessageVersion,
+                         .term = message.term(),
+                         .candidate_id = from,
+                         .last_log_index = vote.last_log_index(),
+                         .last_log_term = vote.last_log_term(),
+                         .disrupt_leader = vote.disrupt_leader(),
+                         .pre_vote = vote.pre_vote()};
+      break;
+    }
+    case peer::v1::Raft::kRequestVoteResult: {
+      const auto& result = message.request_vote_result();
+      in.type = RAFT_REQUEST_VOTE_RESULT;
+      in.request_vote_result = {.version = kMessageVersion,
+                                .term = message.term(),
+                                .vote_granted = result.vote_granted(),
+                                .pre_vote = result.pre_vote(),
+                                .features = static_cast<uint16_t>(result.features()),
+                                .capacity = static_cast<uint16_t>(result.capacity())};
+      break;
+    }
+    case peer::v1::Raft::kAppendEntries:
+      in.type = RAFT_APPEND_ENTRIES;
+      in.append_entries.version = 0;
+      in.append_entries.term = message.term();
+      if (!FromProto(message.append_entries(), in.append_entries)) return;
+      break;
+    case peer::v1::Raft::kAppendEntriesResult: {
+      const auto& result = message.append_entries_result();
+      in.type = RAFT_APPEND_ENTRIES_RESULT;
+      in.append_entries_result = {.version = kResultVersion,
+                                  .term = message.term(),
+                                  .rejected = result.rejected(),
+                                  .last_log_index = result.last_log_index(),
+                                  .features = static_cast<uint16_t>(result.features()),
+                                  .capacity = static_cast<uint16_t>(result.capacity())};
+      // A server that waits for a snapshot rejects heartbeats, and each rejection would make
+      // libraft send another copy. It is a sign of life and no more.
+      if (result.rejected() != 0 && (snapshots_loading_ > 0 || snapshots_sending_.contains(from))) {
+        in.append_entries_result.rejected = 0;
+        in.append_entries_result.last_log_index = 0;
+        ++counters_.rejections_softened;
+      }
+      break;
+    }
+    case peer::v1::Raft::kTimeoutNow:
+      in.type = RAFT_TIMEOUT_NOW;
+      in.timeout_now = {.version = 0,
+                        .term = message.term(),
+                        .last_log_index = message.timeout_now().last_log_index(),
+                        .last_log_term = message.timeout_now().last_log_term()};
+      break;
+    case peer::v1::Raft::MESSAGE_NOT_SET:
+      return;
+  }
+  impl_->recv(impl_->io, &in);
+}
+
+bool RaftEngine::ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot& info,
+                                 RaftBuffer data) {
+  if (impl_->closing || impl_->recv == nullptr) return false;
+  // libraft forgets which of the two it was about, and crashes.
+  if (taking_snapshot_) {
+    ++counters_.snapshots_refused;
+    return false;
+  }
+  Configuration configuration;
+  raft_buffer encoded{.base = const_cast<char*>(info.configuration().data()),
+                      .len = info.configuration().size()};
+  if (raft_configuration_decode(&encoded, configuration.get()) != 0) return false;
+  raft_message in{};
+  const std::string address = absl::StrFormat("%d", from);
+  in.type = RAFT_INSTALL_SNAPSHOT;
+  in.server_id = from;
+  in.server_address = address.c_str();
+  raft_install_snapshot& install = in.install_snapshot;
+  install.version = 0;
+  install.term = info.term();
+  install.last_index = info.last_index();
+  install.last_term = info.last_term();
+  install.conf = configuration.Release();
+  install.conf_index = info.configuration_index();
+  install.data.len = data.size();
+  install.data.base = data.Release();
+  impl_->recv(impl_->io, &in);
+  return true;
+}
+
+void RaftEngine::SnapshotSent(uint64_t to) { snapshots_sending_.erase(to); }
+
+absl::Status RaftEngine::Propose(RaftBuffer entry, Done done) {
+  // libraft would refuse another length only after it has freed the entry.
+  CHECK(entry.size() % kEntryAlignment == 0);
+  auto* const pending = new Impl::PendingApply{.request = {}, .done = std::move(done)};
+  pending->request.data = pending;
+  const raft_buffer buffer{.base = entry.data(), .len = entry.size()};
+  const int code = raft_apply(&impl_->raft, &pending->request, &buffer, 1,
+                              [](struct raft_apply* request, int status, void*) {
+                                const std::unique_ptr<Impl::PendingApply> of(
+                                    static_cast<Impl::PendingApply*>(request->data));
+                                of->done(StatusOf(status, nullptr));
+                              });
+  if (code == 0) {
+    entry.Release();
+    return absl::OkStatus();
+  }
+  delete pending;
+  return StatusOf(code, raft_errmsg(&impl_->raft));
+}
+
+namespace {
+
+template <typename Call>
+absl::Status Change(std::unique_ptr<RaftEngine::Done>& slot, RaftEngine::Done done,
+                    raft_change& change, struct raft& raft, Call call) {
+  if (slot != nullptr) return StatusOf(RAFT_CANTCHANGE, nullptr);
+  if (raft_state(&raft) != RAFT_LEADER) return StatusOf(RAFT_NOTLEADER, nullptr);
+  change = {};
+  change.data = &slot;
+  const int code = call(&change, [](raft_change* request, int status) {
+    auto& of = *static_cast<std::unique_ptr<RaftEngine::Done>*>(request->data);
+    const std::unique_ptr<RaftEngine::Done> finished = std::move(of);
+    // libraft may remember a change that it has refused.
+    if (finished != nullptr) (*finished)(StatusOf(status, nullptr));
+  });
+  if (code != 0) return StatusOf(code, raft_errmsg(&raft));
+  slot = std::make_unique<RaftEngine::Done>(std::move(done));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RaftEngine::Add(uint64_t id, const std::string& address, Done done) {
+  return Change(change_done_, std::move(done), impl_->change, impl_->raft,
+                [&](raft_change* request, raft_change_cb callback) {
+                  return raft_add(&impl_->raft, request, id, address.c_str(), callback);
+                });
+}
+
+absl::Status RaftEngine::Assign(uint64_t id, RaftRole role, Done done) {
+  return Change(change_done_, std::move(done), impl_->change, impl_->raft,
+                [&](raft_change* request, raft_change_cb callback) {
+                  return raft_assign(&impl_->raft, request, id, RoleOf(role), callback);
+                });
+}
+
+absl::Status RaftEngine::Remove(uint64_t id, Done done) {
+  return Change(change_done_, std::move(done), impl_->change, impl_->raft,
+                [&](raft_change* request, raft_change_cb callback) {
+                  return raft_remove(&impl_->raft, request, id, callback);
+                });
+}
+
+absl::Status RaftEngine::Transfer(uint64_t id, Done done) {
+  if (transfer_done_ != nullptr) {
+    return absl::FailedPreconditionError("leadership is being transferred already");
+  }
+  impl_->transfer = {};
+  impl_->transfer.data = this;
+  const int code =
+      raft_transfer(&impl_->raft, &impl_->transfer, id, [](struct raft_transfer* request) {
+        auto& engine = *static_cast<RaftEngine*>(request->data);
+        const std::unique_ptr<Done> finished = std::move(engine.transfer_done_);
+        (*finished)(engine.is_leader() ? absl::UnavailableError("nobody took the leadership over")
+                                       : absl::OkStatus());
+      });
+  if (code == RAFT_NOTFOUND) {
+    return absl::FailedPreconditionError("there is no other voting server to lead");
+  }
+  if (code != 0) return StatusOf(code, raft_errmsg(&impl_->raft));
+  transfer_done_ = std::make_unique<Done>(std::move(done));
+  return absl::OkStatus();
+}
+
+void RaftEngine::RequestSnapshot() {
+  snapshot_wanted_ = true;
+  raft_set_snapshot_threshold(&impl_->raft, 1);
+}
+
+void RaftEngine::ConsiderSnapshot() {
+  if (taking_snapshot_ || snapshot_wanted_) return;
+  const uint64_t since = commit_index() - std::min(commit_index(), snapshot_index_);
+  if (since >= options_.snapshot_entries ||
+      log_octets_ >= std::max(options_.snapshot_octets, image_octets_ / 2)) {
+    log_octets_ = 0;
+    RequestSnapshot();
+  }
+}
+
+RaftState RaftEngine::state() const {
+  switch (raft_state(&impl_->raft)) {
+    case RAFT_FOLLOWER:
+      return RaftState::kFollower;
+    case RAFT_CANDIDATE:
+      return RaftState::kCandidate;
+    case RAFT_LEADER:
+      return RaftState::kLeader;
+    default:
+      return RaftState::kUnavailable;
+  }
+}
+
+bool RaftEngine::transferring() const { return is_leader() && raft_transferee(&impl_->raft) != 0; }
+
+uint64_t RaftEngine::term() const { return raft_current_term(&impl_->raft); }
+
+uint64_t RaftEngine::leader() const {
+  raft_id id = 0;
+  const char* address = nullptr;
+  raft_leader(&impl_->raft, &id, &address);
+  return id;
+}
+
+uint64_t RaftEngine::commit_index() const { return raft_commit_index(&impl_->raft); }
+uint64_t RaftEngine::last_index() const { return raft_last_index(&impl_->raft); }
+uint64_t RaftEngine::last_applied() const { return raft_last_applied(&impl_->raft); }
+
+uint64_t RaftEngine::match_index(uint64_t id) const {
+  raft_index index = 0;
+  if (!is_leader() || raft_match_index(&impl_->raft, id, &index) != 0) return 0;
+  return index;
+}
+
+std::vector<RaftServer> RaftEngine::configuration() const {
+  return ServersOf(impl_->raft.configuration);
+}
+
+bool RaftEngine::has_configuration() const { return impl_->raft.configuration.n > 0; }
+
+}  // namespace pharos::cluster

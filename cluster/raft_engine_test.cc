@@ -1,0 +1,280 @@
+// What keeps libraft's pitfalls away: each test fails without its guard.
+#include "cluster/raft_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/check.h"
+#include "cluster/memory_disk.h"
+
+namespace pharos::cluster {
+namespace {
+
+// An engine, and everything it asks for, done when the test says so.
+class Server : public RaftEngineHost {
+ public:
+  explicit Server(uint64_t id, uint32_t snapshot_entries = 1'000'000)
+      : disk_(
+            &content_, [this] { return now_ms_; },
+            [this](std::function<void()> work) { writes_.push_back(std::move(work)); }, id) {
+    engine_ = std::make_unique<RaftEngine>(RaftEngineOptions{.id = id,
+                                                             .address = std::to_string(id),
+                                                             .election_timeout_ms = 500,
+                                                             .heartbeat_ms = 100,
+                                                             .snapshot_entries = snapshot_entries,
+                                                             .trailing_entries = 1},
+                                           disk_, *this);
+  }
+  ~Server() override {
+    bool closed = false;
+    engine_->Close([&closed] { closed = true; });
+    while (!elsewhere.empty()) RunElsewhereNow();
+    CHECK(closed);
+  }
+
+  void Bootstrap(const std::vector<uint64_t>& ids) {
+    std::vector<RaftServer> servers;
+    for (const uint64_t id : ids) {
+      servers.push_back({.id = id, .address = std::to_string(id), .role = RaftRole::kVoter});
+    }
+    CHECK(engine_->Bootstrap(servers).ok());
+  }
+  void WriteAll() {
+    while (!writes_.empty()) {
+      const auto write = std::move(writes_.front());
+      writes_.pop_front();
+      write();
+    }
+  }
+  void Tick() {
+    now_ms_ += 100;
+    engine_->Tick();
+  }
+  void RunElsewhereNow() {
+    auto [work, done] = std::move(elsewhere.front());
+    elsewhere.pop_front();
+    work();
+    done();
+  }
+  absl::Status Propose(const std::string& text) {
+    RaftBuffer entry((text.size() + 7) / 8 * 8);
+    std::fill(entry.data(), entry.data() + entry.size(), uint8_t{0});
+    std::copy(text.begin(), text.end(), entry.data());
+    return engine_->Propose(std::move(entry), [](const absl::Status&) {});
+  }
+  RaftEngine& engine() { return *engine_; }
+
+  void Send(uint64_t to, peer::v1::Raft message) override { sent.emplace_back(to, message); }
+  void SendSnapshot(uint64_t to, peer::v1::InstallSnapshot info,
+                    std::shared_ptr<const RaftBuffer> data) override {
+    snapshots.push_back({to, info, data});
+  }
+  void Apply(uint64_t index, Octets entry) override {
+    applied[index] = std::string(AsText(entry).data());
+  }
+  std::function<std::vector<std::string>()> TakeImage() override {
+    return [] { return std::vector<std::string>{"an image of it all ....."}; };
+  }
+  absl::Status Restore(Octets image) override {
+    restored = std::string(AsText(image));
+    return absl::OkStatus();
+  }
+  void RunElsewhere(std::function<void()> work, std::function<void()> done) override {
+    elsewhere.emplace_back(std::move(work), std::move(done));
+  }
+
+  struct Snapshot {
+    uint64_t to;
+    peer::v1::InstallSnapshot info;
+    std::shared_ptr<const RaftBuffer> data;
+  };
+  std::vector<std::pair<uint64_t, peer::v1::Raft>> sent;
+  std::vector<Snapshot> snapshots;
+  std::map<uint64_t, std::string> applied;
+  std::string restored;
+  std::deque<std::pair<std::function<void()>, std::function<void()>>> elsewhere;
+
+ private:
+  uint64_t now_ms_ = 1'000;
+  MemoryDiskContent content_;
+  std::deque<std::function<void()>> writes_;
+  MemoryDisk disk_;
+  std::unique_ptr<RaftEngine> engine_;
+};
+
+// One that leads alone, with `count` entries in its log and a snapshot of them, and has just been
+// told of a second server.
+class LeaderWithASnapshot : public Server {
+ public:
+  explicit LeaderWithASnapshot(int count) : Server(1) {
+    Bootstrap({1});
+    CHECK(engine().Start().ok());
+    WriteAll();
+    CHECK(engine().is_leader());
+    for (int i = 0; i < count; ++i) {
+      CHECK(Propose("entry " + std::to_string(i)).ok());
+      WriteAll();
+    }
+    engine().RequestSnapshot();
+    Tick();
+    WriteAll();
+    CHECK(elsewhere.size() == 1);
+    RunElsewhereNow();
+    WriteAll();
+    CHECK(engine().counters().snapshots_taken == 1);
+    CHECK(engine().Add(2, "2", [](const absl::Status&) {}).ok());
+    WriteAll();
+    CHECK(engine().Assign(2, RaftRole::kStandby, [](const absl::Status&) {}).ok());
+    WriteAll();
+  }
+
+  // The second server says that it lacks what stands before the message it got.
+  void Reject() {
+    peer::v1::Raft answer;
+    answer.set_term(engine().term());
+    uint64_t prev = 0;
+    for (const auto& [to, message] : sent) {
+      if (message.has_append_entries()) prev = message.append_entries().prev_log_index();
+    }
+    answer.mutable_append_entries_result()->set_rejected(prev == 0 ? 1 : prev);
+    answer.mutable_append_entries_result()->set_last_log_index(0);
+    engine().Receive(2, answer);
+    WriteAll();
+  }
+};
+
+TEST(RaftEngine, AloneItLeadsAndApplies) {
+  Server server(1);
+  server.Bootstrap({1});
+  ASSERT_TRUE(server.engine().Start().ok());
+  server.WriteAll();
+  EXPECT_TRUE(server.engine().is_leader());
+  EXPECT_TRUE(server.Propose("hello").ok());
+  server.WriteAll();
+  ASSERT_EQ(server.applied.size(), 1u);
+  EXPECT_EQ(server.applied.begin()->second, "hello");
+  EXPECT_EQ(server.applied.begin()->first, server.engine().last_applied());
+}
+
+TEST(RaftEngine, NobodyElseMayPropose) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(server.Propose("hello")));
+  EXPECT_TRUE(absl::IsFailedPrecondition(server.engine().Bootstrap({})));
+}
+
+// libraft 0.22.1 crashes when a snapshot comes in while it takes one itself.
+TEST(RaftEngine, NoSnapshotIsInstalledWhileOneIsTaken) {
+  Server server(1);
+  server.Bootstrap({1});
+  ASSERT_TRUE(server.engine().Start().ok());
+  server.WriteAll();
+  ASSERT_TRUE(server.Propose("hello").ok());
+  server.WriteAll();
+  server.engine().RequestSnapshot();
+  server.Tick();
+  server.WriteAll();
+  ASSERT_EQ(server.elsewhere.size(), 1u);
+  peer::v1::InstallSnapshot info;
+  info.set_term(server.engine().term() + 1);
+  info.set_last_index(100);
+  info.set_last_term(server.engine().term() + 1);
+  EXPECT_FALSE(server.engine().ReceiveSnapshot(2, info, RaftBuffer(8)));
+  EXPECT_EQ(server.engine().counters().snapshots_refused, 1u);
+  EXPECT_TRUE(server.engine().is_leader());
+  server.RunElsewhereNow();
+  server.WriteAll();
+  EXPECT_EQ(server.engine().counters().snapshots_taken, 1u);
+}
+
+// libraft 0.22.1 sends a snapshot once more for each rejected heartbeat.
+TEST(RaftEngine, ASnapshotIsSentOnceHoweverManyHeartbeatsAreRejected) {
+  LeaderWithASnapshot leader(50);
+  for (int i = 0; i < 20; ++i) {
+    leader.Reject();
+    leader.Tick();
+    leader.WriteAll();
+  }
+  ASSERT_EQ(leader.snapshots.size(), 1u);
+  EXPECT_EQ(leader.snapshots[0].to, 2u);
+  EXPECT_GT(leader.engine().counters().rejections_softened, 0u);
+  // When it was lost, there is another.
+  leader.engine().SnapshotSent(2);
+  for (int i = 0; i < 3; ++i) {
+    leader.Reject();
+    leader.Tick();
+    leader.WriteAll();
+  }
+  EXPECT_EQ(leader.engine().counters().snapshots_sent, leader.snapshots.size());
+}
+
+TEST(RaftEngine, ASnapshotBringsTheStateToAnother) {
+  LeaderWithASnapshot leader(50);
+  leader.Reject();
+  leader.WriteAll();
+  leader.Tick();
+  leader.Reject();
+  leader.WriteAll();
+  ASSERT_EQ(leader.snapshots.size(), 1u);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  const auto& data = *leader.snapshots[0].data;
+  RaftBuffer copy(data.size());
+  std::copy(data.data(), data.data() + data.size(), copy.data());
+  EXPECT_TRUE(follower.engine().ReceiveSnapshot(1, leader.snapshots[0].info, std::move(copy)));
+  follower.WriteAll();
+  EXPECT_EQ(follower.restored, "an image of it all .....");
+  EXPECT_EQ(follower.engine().last_applied(), leader.snapshots[0].info.last_index());
+  EXPECT_EQ(follower.engine().leader(), 1u);
+}
+
+// What does not fit together must not reach libraft, which trusts it.
+TEST(RaftEngine, DropsMessagesThatCannotBe) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  peer::v1::Raft message;
+  message.set_term(5);
+  auto& entries = *message.mutable_append_entries();
+  entries.set_prev_log_index(1);
+  entries.set_prev_log_term(1);
+  entries.add_terms(5);
+  entries.add_types(1);
+  entries.add_octets(16);
+  entries.set_data("12345678");  // Half of it.
+  server.engine().Receive(2, message);
+  EXPECT_NE(server.engine().term(), 5u);
+  entries.set_octets(0, 8);
+  entries.set_types(0, 99);
+  server.engine().Receive(2, message);
+  EXPECT_NE(server.engine().term(), 5u);
+  entries.set_types(0, 1);
+  server.engine().Receive(2, message);
+  EXPECT_EQ(server.engine().term(), 5u);
+  server.WriteAll();
+  peer::v1::InstallSnapshot snapshot;
+  snapshot.set_term(6);
+  snapshot.set_configuration("no configuration");
+  EXPECT_FALSE(server.engine().ReceiveSnapshot(2, snapshot, RaftBuffer(8)));
+}
+
+TEST(RaftEngine, ClosesWithASnapshotUnderWay) {
+  Server server(1);
+  server.Bootstrap({1});
+  ASSERT_TRUE(server.engine().Start().ok());
+  server.WriteAll();
+  ASSERT_TRUE(server.Propose("hello").ok());
+  server.WriteAll();
+  server.engine().RequestSnapshot();
+  server.Tick();
+  server.WriteAll();
+  EXPECT_EQ(server.elsewhere.size(), 1u);
+}
+
+}  // namespace
+}  // namespace pharos::cluster
