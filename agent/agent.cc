@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "agent/cluster_setup.h"
 #include "agent/dns_setup.h"
 #include "agent/http_setup.h"
 #include "agent/node_id.h"
@@ -20,6 +21,8 @@
 namespace pharos::agent {
 namespace {
 
+constexpr absl::Duration kLeaveMax = absl::Seconds(10);
+
 std::vector<IpAddress> LocalAddresses() {
   const std::vector<InterfaceAddress> interfaces = ReadMachine().interfaces;
   std::vector<IpAddress> addresses;
@@ -28,14 +31,6 @@ std::vector<IpAddress> LocalAddresses() {
     addresses.push_back(interface.address);
   }
   return addresses;
-}
-
-// Where other servers would find this one; empty for an agent that is none.
-std::string ServerAddress(const Config& config) {
-  if (!config.server || config.ports.server <= 0) return {};
-  const SocketAddress address{.ip = config.advertise_addr,
-                              .port = static_cast<uint16_t>(config.ports.server)};
-  return address.ToString();
 }
 
 TelemetryOptions MakeTelemetryOptions(const Config& config) {
@@ -62,7 +57,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(LoadedConfig loaded) {
 absl::Status Agent::StartParts() {
   const Config& config = loaded_.config;
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
-  consensus_ = std::make_unique<cluster::Consensus>(config.datacenter, clock_);
+  ASSIGN_OR_RETURN(consensus_,
+                   cluster::Consensus::Start(MakeConsensusOptions(config, node_id_), clock_));
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
   RETURN_IF_ERROR(StartHttp());
@@ -147,8 +143,7 @@ absl::Status Agent::StartHttp() {
                                  .defaults = MakeReadDefaults(config),
                                  .router = MakeRouterOptions(config),
                                  .cache_marks = cache_marks_,
-                                 .node_name = registry::LowerCase(config.node_name),
-                                 .server_address = ServerAddress(config)};
+                                 .node_name = registry::LowerCase(config.node_name)};
   ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
                      auto api = std::make_unique<http::Api>(loop, context);
                      AddLocalRoutes(*api, *api_);
@@ -193,6 +188,15 @@ void Agent::AnswerReloads(const absl::Status& status) {
 void Agent::RequestLeave() {
   left_ = true;
   kill(getpid(), SIGTERM);
+}
+
+void Agent::LeaveCluster() {
+  if (!loaded_.config.server) return;
+  PHAROS_LOG(kInfo, "agent.server", "server starting leave");
+  if (const absl::Status left = consensus_->Leave(kLeaveMax); !left.ok()) {
+    PHAROS_LOG(kError, "agent.server", "This server could not leave the cluster: %s",
+               std::string(left.message()));
+  }
 }
 
 void Agent::LogStarted() const {

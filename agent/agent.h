@@ -49,6 +49,8 @@ class Agent {
   // From any thread: asks for the end by SIGTERM to this process, as one that leaves its cluster.
   void RequestLeave();
   bool left() const { return left_; }
+  // Takes a server out of its cluster; what fails is said in the log.
+  void LeaveCluster();
 
   // Says in the log what was started.
   void LogStarted() const;

@@ -18,6 +18,7 @@ Api::Api(Loop& loop, const ApiContext& context)
   AddQueryRoutes(*this);
   AddConfigEntryRoutes(*this);
   AddOperatorRoutes(*this);
+  AddSnapshotRoutes(*this);
 }
 
 Api::~Api() { mailbox_->Close(); }
@@ -38,6 +39,33 @@ void Api::Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Comman
       });
 }
 
+void Api::WithStatus(std::function<void(cluster::ConsensusStatus)> then,
+                     cluster::Consensus::View view) {
+  context_.consensus.WithStatus(
+      view, [mailbox = mailbox_, then = std::move(then)](cluster::ConsensusStatus status) {
+        LoopMailbox::Post(mailbox, [then, status = std::move(status)] { then(status); });
+      });
+}
+
+void Api::WhenReadable(const std::shared_ptr<Exchange>& exchange, const ReadOptions& options,
+                       std::function<void()> then) {
+  cluster::ReadMode mode = cluster::ReadMode::kDefault;
+  if (options.consistency == Consistency::kConsistent) mode = cluster::ReadMode::kConsistent;
+  if (options.consistency == Consistency::kStale) {
+    const bool too_old = options.max_stale > absl::ZeroDuration() &&
+                         context_.consensus.last_contact() > options.max_stale;
+    if (!too_old) return then();
+  }
+  if (context_.consensus.IsReadable(mode)) return then();
+  context_.consensus.WhenReadable(
+      mode, [mailbox = mailbox_, exchange, then = std::move(then)](const absl::Status& status) {
+        LoopMailbox::Post(mailbox, [exchange, then, status] {
+          if (!status.ok()) return exchange->Respond(ErrorResponse(status));
+          then();
+        });
+      });
+}
+
 void Api::AddRead(const std::string& path, MakeReading make) {
   router_.Add(Method::kGet, path,
               [this, make = std::move(make)](const std::shared_ptr<Exchange>& exchange,
@@ -48,7 +76,10 @@ void Api::AddRead(const std::string& path, MakeReading make) {
                 if (!options.ok()) return exchange->Respond(ErrorResponse(options.status()));
                 absl::StatusOr<Reading> reading = make(request, *options, argument);
                 if (!reading.ok()) return exchange->Respond(ErrorResponse(reading.status()));
-                watchers_.Answer(exchange, *options, *std::move(reading));
+                WhenReadable(exchange, *options,
+                             [this, exchange, options = *options, reading = *std::move(reading)] {
+                               watchers_.Answer(exchange, options, reading);
+                             });
               });
 }
 

@@ -28,8 +28,7 @@ struct ApiContext {
   ReadDefaults defaults;
   RouterOptions router;
   CacheMarks& cache_marks;
-  std::string node_name;       // This agent's, in lower case.
-  std::string server_address;  // `IP:PORT` of the leading server; empty: there is none.
+  std::string node_name;  // This agent's, in lower case.
 };
 
 class Api : public ThreadHandler {
@@ -57,6 +56,14 @@ class Api : public ThreadHandler {
   // Which services reads asked for.
   ServiceQueryCounts& service_queries() { return service_queries_; }
 
+  // Calls `then` on this thread with the state of the cluster.
+  void WithStatus(std::function<void(cluster::ConsensusStatus)> then,
+                  cluster::Consensus::View view = cluster::Consensus::View::kOwn);
+  // Calls `then` on this thread once the catalog is as new as the read wants, maybe at once; else
+  // answers with the error.
+  void WhenReadable(const std::shared_ptr<Exchange>& exchange, const ReadOptions& options,
+                    std::function<void()> then);
+
   // Adds a route for reads of the catalog: `make` says what one request reads, by its options and
   // its argument.
   using MakeReading = std::function<absl::StatusOr<Reading>(
@@ -79,5 +86,6 @@ void AddHealthRoutes(Api& api);
 void AddQueryRoutes(Api& api);
 void AddConfigEntryRoutes(Api& api);
 void AddOperatorRoutes(Api& api);
+void AddSnapshotRoutes(Api& api);
 
 }  // namespace pharos::http

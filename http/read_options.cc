@@ -36,8 +36,13 @@ absl::Status ParseConsistency(const Request& request, const ReadDefaults& defaul
   if (stale || defaults.stale) options.consistency = Consistency::kStale;
   if (consistent) options.consistency = Consistency::kConsistent;
   const std::string_view max_stale = request.Parameter("max_stale").value_or("");
-  if (!max_stale.empty() && !ParseGoDuration(max_stale).ok()) {
-    return absl::InvalidArgumentError(absl::StrFormat("Invalid max_stale value \"%s\"", max_stale));
+  if (!max_stale.empty()) {
+    const absl::StatusOr<absl::Duration> given = ParseGoDuration(max_stale);
+    if (!given.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("Invalid max_stale value \"%s\"", max_stale));
+    }
+    options.max_stale = *given;
   }
   options.cached = defaults.use_cache && request.HasParameter("cached");
   if (options.cached && options.consistency == Consistency::kConsistent) {

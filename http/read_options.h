@@ -46,6 +46,7 @@ struct ReadOptions : ReadStyle, ReadScope {
   std::string hash;  // Of what the client has; for endpoints that block by hash.
   std::string filter;
   std::string near;
+  absl::Duration max_stale;  // Above 0: a stale read of a server that heard its leader later.
 };
 
 // Errors are responses' (http/errors.h): 400 for a bad value, 500 for a datacenter that is not

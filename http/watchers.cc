@@ -45,12 +45,16 @@ std::string EffectiveName(Consistency consistency) {
   return "leader";
 }
 
-TextPairs ReadHeaders(const ReadStyle& style, uint64_t index) {
+TextPairs ReadHeaders(const ReadStyle& style, uint64_t index, const cluster::Consensus& consensus) {
+  // What was read with the leader's word is as new as the leader has it.
+  const int64_t last_contact_ms = style.consistency == Consistency::kStale
+                                      ? absl::ToInt64Milliseconds(consensus.last_contact())
+                                      : 0;
   TextPairs headers = {{"X-Consul-Default-Acl-Policy", "allow"},
                        {"X-Consul-Effective-Consistency", EffectiveName(style.consistency)},
                        {"X-Consul-Index", absl::StrCat(std::max<uint64_t>(index, 1))},
-                       {"X-Consul-Knownleader", "true"},
-                       {"X-Consul-Lastcontact", "0"},
+                       {"X-Consul-Knownleader", consensus.has_leader() ? "true" : "false"},
+                       {"X-Consul-Lastcontact", absl::StrCat(last_contact_ms)},
                        {"X-Consul-Query-Backend", "blocking-query"}};
   if (style.translate) headers.emplace_back("X-Consul-Translate-Addresses", "true");
   return headers;
@@ -215,7 +219,7 @@ void Watchers::Respond(Exchange& exchange, const Reading& reading, const ReadSty
   }
   Response response{.status = 200,
                     .content_type = "application/json",
-                    .headers = ReadHeaders(style, reading.index(snapshot)),
+                    .headers = ReadHeaders(style, reading.index(snapshot), consensus_),
                     .body = body};
   if (style.cached) {
     const bool hit = cache_marks_.WasAsked(key) && !style.must_revalidate;

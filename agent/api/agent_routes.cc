@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "agent/api/agent_api.h"
 #include "agent/version.h"
+#include "base/go_duration.h"
 #include "http/errors.h"
 
 namespace pharos::agent {
@@ -120,9 +121,27 @@ void WriteDebugConfig(const AgentApi& agent, JsonWriter& json) {
   json.EndObject();
 }
 
+Texts RaftStatistics(const cluster::ConsensusStatus& raft) {
+  size_t peers = 0;
+  for (const cluster::AutopilotServer& server : raft.autopilot.servers) {
+    if (server.role == cluster::RaftRole::kVoter && !server.leader) ++peers;
+  }
+  const char* state = "Follower";
+  if (raft.state == cluster::RaftState::kLeader) state = "Leader";
+  if (raft.state == cluster::RaftState::kCandidate) state = "Candidate";
+  return {{"applied_index", absl::StrCat(raft.applied_index)},
+          {"commit_index", absl::StrCat(raft.commit_index)},
+          {"last_contact", raft.is_leader ? "0" : FormatGoDuration(raft.last_contact)},
+          {"last_log_index", absl::StrCat(raft.last_index)},
+          {"last_snapshot_index", absl::StrCat(raft.snapshot_index)},
+          {"num_peers", absl::StrCat(peers)},
+          {"state", state},
+          {"term", absl::StrCat(raft.term)}};
+}
+
 // Values are texts, and what `info` prints.
 std::map<std::string, Texts> Statistics(const AgentApi& agent, const LocalAgent& local,
-                                        const std::string& leader, uint64_t index) {
+                                        const cluster::ConsensusStatus& raft) {
   const RunnerCounts counts = local.check_counts();
   size_t ttls = 0, others = 0;
   for (const auto& [id, check] : local.state().checks) ++(check.type == "ttl" ? ttls : others);
@@ -138,17 +157,13 @@ std::map<std::string, Texts> Statistics(const AgentApi& agent, const LocalAgent&
                           : absl::StrCat(absl::ToInt64Seconds(absl::Now() - local.last_sync()))},
       {"services", absl::StrCat(local.state().services.size())}};
   all["build"] = {{"prerelease", ""}, {"revision", ""}, {"version", std::string(kVersion)}};
-  all["consul"] = {{"acl", "disabled"},        {"bootstrap", BoolText(agent.config.bootstrap)},
-                   {"known_datacenters", "1"}, {"leader", BoolText(server)},
-                   {"leader_addr", leader},    {"server", BoolText(server)}};
-  if (server) {
-    all["raft"] = {{"applied_index", absl::StrCat(index)},
-                   {"commit_index", absl::StrCat(index)},
-                   {"last_contact", "0"},
-                   {"last_log_index", absl::StrCat(index)},
-                   {"num_peers", "0"},
-                   {"state", "Leader"}};
-  }
+  all["consul"] = {{"acl", "disabled"},
+                   {"bootstrap", BoolText(agent.config.bootstrap)},
+                   {"known_datacenters", "1"},
+                   {"leader", BoolText(server && raft.is_leader)},
+                   {"leader_addr", raft.leader.address()},
+                   {"server", BoolText(server)}};
+  if (server) all["raft"] = RaftStatistics(raft);
   all["runtime"] = {{"arch", "amd64"},
                     {"cpu_count", absl::StrCat(std::thread::hardware_concurrency())},
                     {"os", "linux"}};
@@ -158,8 +173,8 @@ std::map<std::string, Texts> Statistics(const AgentApi& agent, const LocalAgent&
   return all;
 }
 
-Response Self(const AgentApi& agent, const LocalAgent& local, const std::string& leader,
-              uint64_t index, JsonWriter json) {
+Response Self(const AgentApi& agent, const LocalAgent& local, const cluster::ConsensusStatus& raft,
+              JsonWriter json) {
   json.BeginObject();
   json.Key("Config");
   WriteConfig(agent, json);
@@ -170,7 +185,7 @@ Response Self(const AgentApi& agent, const LocalAgent& local, const std::string&
   WriteMember(agent, json);
   json.Key("Stats");
   json.BeginObject();
-  for (const auto& [section, texts] : Statistics(agent, local, leader, index)) {
+  for (const auto& [section, texts] : Statistics(agent, local, raft)) {
     json.Key(section);
     WriteTexts(texts, json);
   }
@@ -258,16 +273,12 @@ Response Members(const AgentApi& agent, const http::Request& request, JsonWriter
 }
 
 void AnswerSelf(http::Api& api, const AgentApi& agent, const Shared& exchange) {
-  uint64_t index = 0;
-  {
-    const Published<registry::Snapshot>::ReadGuard snapshot(api.context().consensus.published());
-    index = snapshot->index();
-  }
-  AnswerFromLocal(api, agent, exchange,
-                  [&agent, index, leader = api.context().server_address,
-                   json = api.MakeJson(exchange->request())](LocalAgent& local) {
-                    return Self(agent, local, leader, index, json);
-                  });
+  api.WithStatus([&api, &agent, exchange](const cluster::ConsensusStatus& status) {
+    AnswerFromLocal(api, agent, exchange,
+                    [&agent, status, json = api.MakeJson(exchange->request())](LocalAgent& local) {
+                      return Self(agent, local, status, json);
+                    });
+  });
 }
 
 void Reload(http::Api& api, const AgentApi& agent, const Shared& exchange) {

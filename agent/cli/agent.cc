@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -140,6 +141,9 @@ void Reload(const ConfigRequest& request, Agent& agent) {
 
 // `left`: whether the agent ended because it was told to leave its cluster.
 absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
+  // The Raft log is written by libuv's pool of threads; others may keep some of them waiting.
+  // Before libuv is first used.
+  setenv("UV_THREADPOOL_SIZE", "8", 0);
   const sigset_t taken = BlockSignals();
   AllowManyFiles();
   ASSIGN_OR_RETURN(const ConfigRequest request, MakeConfigRequest(parsed));
@@ -157,7 +161,8 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
   out << "==> Pharos agent running!\n" << std::flush;
 
   while (true) {
-    switch (TakeSignal(taken)) {
+    const int signal = TakeSignal(taken);
+    switch (signal) {
       case SIGHUP:
         Reload(request, *agent);
         break;
@@ -168,6 +173,10 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
         LetSignalsKill();
         out << "==> Caught a signal to stop; stopping the agent\n" << std::flush;
         left = agent->left();
+        if (left ||
+            (signal == SIGTERM ? config.leave_on_terminate : !config.skip_leave_on_interrupt)) {
+          agent->LeaveCluster();
+        }
         return absl::OkStatus();
     }
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "agent/config/build_cluster.h"
 #include "agent/config/build_edns.h"
 #include "agent/config/build_http.h"
 #include "agent/config/build_limits.h"
@@ -135,8 +136,6 @@ void BuildServerMode(const Settings& settings, Config& config, BuildNotes& notes
   config.skip_leave_on_interrupt = config.server;
   settings.Read("leave_on_terminate", config.leave_on_terminate);
   settings.Read("skip_leave_on_interrupt", config.skip_leave_on_interrupt);
-  int raft_multiplier = 5;
-  settings.ReadInt("performance.raft_multiplier", 1, 10, raft_multiplier);
 }
 
 // A zone's name: lower case with the final dot.
@@ -282,6 +281,7 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildNodeIdentity(settings, machine, config, notes);
   BuildFiles(settings, config);
   BuildServerMode(settings, config, notes);
+  BuildCluster(settings, config);
   BuildNetwork(settings, machine, config, notes);
   BuildDns(settings, machine, config);
   BuildDnsLimits(settings, config);

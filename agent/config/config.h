@@ -138,6 +138,27 @@ struct TelemetryConfig {
   std::vector<std::string> prefix_filter;  // Beginnings of names behind `+` or `-`.
 };
 
+// Names and meanings are those of Consul's autopilot.
+struct AutopilotConfig {
+  bool cleanup_dead_servers = true;
+  absl::Duration last_contact_threshold = absl::Milliseconds(200);
+  int max_trailing_logs = 250;
+  int min_quorum = 0;
+  absl::Duration server_stabilization_time = absl::Seconds(10);
+};
+
+// How servers make up a cluster and keep its log.
+struct ClusterConfig {
+  std::vector<std::string> retry_join;  // Addresses or host names, with or without a port.
+  int raft_multiplier = 5;              // 1 to 10: of the times of elections.
+  absl::Duration hold_timeout = absl::Seconds(7);  // That requests wait for a leader.
+  uint32_t snapshot_threshold = 16384;             // Log entries.
+  uint32_t trailing_logs = 10240;                  // Log entries kept behind a snapshot.
+  AutopilotConfig autopilot;
+  TlsFiles tls;  // Between servers.
+  bool verify_incoming = false, verify_outgoing = false;
+};
+
 struct Config {
   bool dev_mode = false;
 
@@ -153,6 +174,7 @@ struct Config {
   bool server = false;
   bool bootstrap = false;  // This server elects itself; also set by -dev and bootstrap_expect = 1.
   int bootstrap_expect = 0;  // 2 and up, or 0.
+  ClusterConfig cluster;
   bool leave_on_terminate = true;
   bool skip_leave_on_interrupt = false;
 

@@ -249,7 +249,7 @@ service {
 )"});
   ASSERT_TRUE(node.ok()) << node.status();
   EXPECT_EQ(node->config.services.at(0).checks.at(0).tcp, "localhost:6379");
-  EXPECT_THAT(node->no_effect_keys, testing::Contains("retry_join"));
+  EXPECT_THAT(node->config.cluster.retry_join, ElementsAre("server-1"));
 }
 
 TEST(LoadConfig, TakesWhatTestHarnessesWrite) {

@@ -97,12 +97,24 @@ void LogLost(const char* what, const std::string& id, const absl::Status& status
 
 }  // namespace
 
+namespace {
+
+// What could not be told for want of a leader is told when there is one.
+absl::Status IgnoreNoLeader(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsUnknown(status) ? absl::OkStatus() : status;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<LocalAgent>> LocalAgent::Start(const Config& config,
                                                               const std::string& node_id,
                                                               cluster::Consensus& consensus,
                                                               const Clock& clock) {
   std::unique_ptr<LocalAgent> agent(new LocalAgent(config, node_id, consensus, clock));
-  RETURN_IF_ERROR(consensus.ProposeAndWait(Announce(agent->node_)).status());
+  // Without a leader there is nobody to tell yet; the sync does it later.
+  if (consensus.has_leader()) {
+    RETURN_IF_ERROR(IgnoreNoLeader(consensus.ProposeAndWait(Announce(agent->node_)).status()));
+  }
   agent->loop_->PostAndWait([&] { agent->Open(); });
   RETURN_IF_ERROR(agent->Reload(config));
   return agent;
@@ -170,8 +182,12 @@ absl::Status LocalAgent::Reload(const Config& config) {
     output_delay_ = config.checks_config.update_interval;
     discard_output_ = config.checks_config.discard_output;
     TakeDefinitions(config);
+    if (!consensus_.has_leader()) {
+      ScheduleSync(kRetryMin);
+      return finished.count_down();
+    }
     Sync([&](const absl::Status& status) {
-      result = status;
+      result = IgnoreNoLeader(status);
       finished.count_down();
     });
   });

@@ -226,6 +226,49 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
+void CollectRaft(const cluster::Consensus& consensus, Families& families) {
+  const cluster::ConsensusCounters& counters = consensus.counters();
+  const auto gauge = [&families](const char* name, const char* help, double value) {
+    families.Gauge(name, help, value);
+  };
+  const auto counter = [&families](const char* name, const char* help, uint64_t value) {
+    families.Counter(name, help, static_cast<double>(value));
+  };
+  gauge("pharos_raft_leader", "1: this server leads.", consensus.is_leader() ? 1 : 0);
+  gauge("pharos_raft_has_leader", "1: this server knows of a leader.",
+        consensus.has_leader() ? 1 : 0);
+  gauge("pharos_raft_last_contact_seconds", "Since the leader was heard; 0 on the leader.",
+        absl::ToDoubleSeconds(consensus.last_contact()));
+  gauge("pharos_raft_term", "Present term.", static_cast<double>(counters.term));
+  gauge("pharos_raft_commit_index", "Newest log entry that is committed.",
+        static_cast<double>(counters.commit_index));
+  gauge("pharos_raft_applied_index", "Newest log entry that is applied.",
+        static_cast<double>(counters.applied_index));
+  gauge("pharos_raft_last_index", "Newest log entry.", static_cast<double>(counters.last_index));
+  gauge("pharos_raft_snapshot_index", "Newest log entry in the last snapshot.",
+        static_cast<double>(counters.snapshot_index));
+  gauge("pharos_raft_voters", "Servers that vote.", static_cast<double>(counters.voters));
+  counter("pharos_raft_leader_changes_total", "Leaders that this server has known.",
+          counters.leader_changes);
+  counter("pharos_raft_forwarded_total", "Changes sent on to the leader.", counters.forwarded);
+  counter("pharos_raft_unknown_outcomes_total",
+          "Changes of which nobody could say whether they were made.", counters.unknown_outcomes);
+  counter("pharos_raft_confirm_rounds_total",
+          "Times that this leader asked whether it still leads.", counters.confirm_rounds);
+  counter("pharos_raft_snapshots_taken_total", "Snapshots written.", counters.snapshots_taken);
+  counter("pharos_raft_snapshots_installed_total", "Snapshots taken over from a leader.",
+          counters.snapshots_installed);
+  counter("pharos_raft_snapshots_sent_total", "Snapshots sent to others.", counters.snapshots_sent);
+  counter("pharos_raft_messages_dropped_total",
+          "Messages to other servers dropped because too many were waiting, or nobody was there.",
+          counters.messages_dropped);
+  counter("pharos_raft_inbox_dropped_total",
+          "Messages from other servers dropped because too many were waiting.",
+          counters.inbox_dropped);
+  counter("pharos_raft_disk_full_total", "Times that the disk of the log was full.",
+          counters.disk_full);
+}
+
 }  // namespace
 
 void CollectDns(dns::Server& dns, Families& families) {
@@ -348,6 +391,7 @@ CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now
                    "Proposals refused because too many were waiting.", counters.refused);
   families.Counter("pharos_consensus_publications_total", "Catalogs made visible.",
                    counters.publications);
+  CollectRaft(consensus, families);
   return {.nodes = nodes,
           .services = services,
           .instances = std::accumulate(instances.begin(), instances.end(), uint64_t{0})};

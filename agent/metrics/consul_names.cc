@@ -153,9 +153,9 @@ void AddServer(const TelemetryOptions& options, const cluster::ConsensusCounters
                 consensus.commit);
   adder.Counter("raft.apply", "Changes of the catalog proposed here.",
                 static_cast<double>(consensus.proposals));
-  // A server by itself is as healthy as it can be, and may not fail.
-  adder.Gauge("autopilot.healthy", "1: all servers are healthy.", 1);
-  adder.Gauge("autopilot.failure_tolerance", "Servers that may fail.", 0);
+  adder.Gauge("autopilot.healthy", "1: all servers are healthy.", consensus.healthy ? 1 : 0);
+  adder.Gauge("autopilot.failure_tolerance", "Servers that may fail.",
+              static_cast<double>(consensus.failure_tolerance));
   const Labels datacenter = {{"datacenter", options.datacenter}};
   adder.Gauge("state.nodes", "Nodes in the catalog.", static_cast<double>(catalog.nodes),
               datacenter);

@@ -1,0 +1,83 @@
+#include "agent/cluster_setup.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "agent/version.h"
+#include "base/ip_address.h"
+
+namespace pharos::agent {
+namespace {
+
+// Of one step of raft_multiplier, whose default is 5; below the least, a busy machine alone would
+// make servers take each other for dead.
+constexpr uint32_t kElectionStepMs = 100;
+constexpr uint32_t kElectionLeastMs = 300;
+constexpr uint32_t kHeartbeatsInElection = 5;
+
+}  // namespace
+
+std::string JoinAddress(const std::string& given, const Ports& ports) {
+  std::string host = given, port;
+  const size_t bracket = given.rfind(']');
+  const size_t colon = given.rfind(':');
+  const bool bare_v6 =
+      bracket == std::string::npos && std::count(given.begin(), given.end(), ':') > 1;
+  if (colon != std::string::npos && !bare_v6 && (bracket == std::string::npos || colon > bracket)) {
+    host = given.substr(0, colon);
+    port = given.substr(colon + 1);
+  }
+  if (bare_v6) host = absl::StrCat("[", given, "]");
+  if (port.empty() || port == absl::StrCat(ports.serf_lan)) port = absl::StrCat(ports.server);
+  return absl::StrCat(host, ":", port);
+}
+
+cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::string& node_id) {
+  cluster::ConsensusOptions options;
+  options.datacenter = config.datacenter;
+  options.node_name = config.node_name;
+  options.node_id = node_id;
+  options.version = kVersion;
+  options.hold = config.cluster.hold_timeout;
+  options.election_timeout_ms = std::max(
+      kElectionLeastMs, kElectionStepMs * static_cast<uint32_t>(config.cluster.raft_multiplier));
+  options.heartbeat_ms = options.election_timeout_ms / kHeartbeatsInElection;
+  options.snapshot_entries = config.cluster.snapshot_threshold;
+  options.trailing_entries = config.cluster.trailing_logs;
+  const AutopilotConfig& autopilot = config.cluster.autopilot;
+  options.autopilot = {
+      .cleanup_dead_servers = autopilot.cleanup_dead_servers,
+      .last_contact_threshold = autopilot.last_contact_threshold,
+      .max_trailing_logs = static_cast<uint64_t>(autopilot.max_trailing_logs),
+      .min_quorum = static_cast<uint32_t>(autopilot.min_quorum),
+      .server_stabilization_time = autopilot.server_stabilization_time,
+  };
+  if (!config.server) return options;
+  if (config.ports.server > 0) {
+    const auto port = static_cast<uint16_t>(config.ports.server);
+    options.address = SocketAddress{.ip = config.advertise_addr, .port = port}.ToString();
+  }
+  if (config.data_dir.empty()) return options;
+  options.data_dir = config.data_dir;
+  if (config.ports.server > 0) {
+    const auto port = static_cast<uint16_t>(config.ports.server);
+    options.listen = SocketAddress{.ip = config.bind_addr, .port = port}.ToString();
+    for (const std::string& join : config.cluster.retry_join) {
+      options.join.push_back(JoinAddress(join, config.ports));
+    }
+  }
+  // A certificate alone is for HTTPS; between servers TLS is spoken when something is to be
+  // verified.
+  if (config.cluster.verify_incoming || config.cluster.verify_outgoing) {
+    options.tls = {.ca_file = config.cluster.tls.ca_file,
+                   .cert_file = config.cluster.tls.cert_file,
+                   .key_file = config.cluster.tls.key_file,
+                   .verify_incoming = config.cluster.verify_incoming,
+                   .verify_outgoing = config.cluster.verify_outgoing};
+  }
+  options.bootstrap = config.bootstrap;
+  options.bootstrap_expect = config.bootstrap_expect;
+  return options;
+}
+
+}  // namespace pharos::agent
