@@ -57,9 +57,9 @@ class FullDisk(unittest.TestCase):
                     ballast = pathlib.Path(mount) / "ballast"
                     subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=1M"],
                                    stderr=subprocess.DEVNULL, check=False)
-                    padding = {"padding": "x" * 500}
+                    padding = {f"padding-{i}": "x" * 500 for i in range(60)}
                     refused = None
-                    for i in range(60_000):
+                    for i in range(8_000):
                         status, _, body = server.ask("PUT", "/v1/catalog/register", {
                             "Node": f"n-{i % 50}", "Address": "10.0.0.1",
                             "Service": {"Service": "fill", "Port": i % 60000 + 1, "Meta": padding}})
