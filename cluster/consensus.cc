@@ -137,7 +137,8 @@ absl::Status Consensus::MakeNode() {
 }
 
 absl::Status Consensus::StartEngine(bool bootstrap) {
-  if (bootstrap) {
+  // Who was part of a cluster begins no other, even when nothing is left of its log.
+  if (bootstrap && (directory_ == nullptr || directory_->cluster_id().empty())) {
     const absl::Status bootstrapped = node_->Bootstrap();
     // With a cluster there already, there is nothing to begin.
     if (!bootstrapped.ok() && !absl::IsFailedPrecondition(bootstrapped)) return bootstrapped;
@@ -388,8 +389,7 @@ void Consensus::UpdateGauges() {
   counters_.snapshots_sent = engine.counters().snapshots_sent;
   counters_.disk_full = disk_->full_count();
   if (directory_ != nullptr && !node_->state_machine().cluster_id().empty() &&
-      (directory_->reached_index() == 0 ||
-       engine.snapshot_index() > directory_->reached_index())) {
+      (directory_->reached_index() == 0 || engine.snapshot_index() > directory_->reached_index())) {
     // So that a log of which the end is gone is told apart from one that is young.
     if (const absl::Status kept = directory_->SetReachedIndex(
             std::max(engine.snapshot_index(), node_->state_machine().last_index()));

@@ -513,6 +513,7 @@ absl::Status RaftEngine::Recover(const std::vector<RaftServer>& servers) {
 absl::Status RaftEngine::Start() {
   const int code = raft_start(&impl_->raft);
   if (!impl_->restore_error.ok()) return impl_->restore_error;
+  snapshot_index_ = impl_->raft.trail.snapshot.index;
   return StatusOf(code, raft_errmsg(&impl_->raft));
 }
 

@@ -223,7 +223,7 @@ constexpr Key kKeys[] = {
     {"ports.proxy_min_port", kPort, kNone, kRestart},
     {"ports.serf_lan", kPort, kNone, kRestart},
     {"ports.serf_wan", kPort, kNone, kRestart},
-    {"ports.server", kPort, kNone, kRestart},
+    {"ports.server", kPort, kYes, kRestart},
     {"ports.sidecar_max_port", kPort, kNone, kRestart},
     {"ports.sidecar_min_port", kPort, kNone, kRestart},
     {"primary_datacenter", kText, kNone, kRestart},

@@ -1,9 +1,8 @@
 """Servers that keep one catalog: durable, replicated, and honest about what they know."""
-import json
-import os
 import pathlib
-import signal
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -89,6 +88,47 @@ class OneServer(unittest.TestCase):
             pathlib.Path(file).write_bytes(damaged)
             self.assertNotEqual(server.cli("snapshot", "restore", file)[0], 0)
             self.assertIn("before", server.get("/v1/catalog/services"))
+
+
+class Tls(unittest.TestCase):
+    """Servers that show each other certificates."""
+
+    def make_certificates(self, folder):
+        def openssl(*args):
+            subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+        for name in ("ca", "foreign-ca"):
+            openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem",
+                    "-days", "2", "-subj", f"/CN={name}")
+            openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", f"{folder}/server-{name}.key", "-out", f"{folder}/server-{name}.csr",
+                    "-subj", "/CN=server.dc1.consul")
+            openssl("x509", "-req", "-in", f"{folder}/server-{name}.csr", "-CA",
+                    f"{folder}/{name}.pem", "-CAkey", f"{folder}/{name}.key", "-CAcreateserial",
+                    "-out", f"{folder}/server-{name}.pem", "-days", "2")
+
+    @staticmethod
+    def config(folder, name):
+        return {"ca_file": f"{folder}/ca.pem", "cert_file": f"{folder}/server-{name}.pem",
+                "key_file": f"{folder}/server-{name}.key", "verify_incoming": True,
+                "verify_outgoing": True}
+
+    def test_servers_with_certificates_make_a_cluster_and_others_are_kept_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.make_certificates(folder)
+            with servers.Servers(3, config=self.config(folder, "ca")) as cluster:
+                self.assertEqual(cluster[1].register("web", 1), 200)
+                self.assertEqual(cluster[2].port_of("web"), 1)
+                cluster.config = {}
+                plain = cluster.add().start()
+                cluster.config = self.config(folder, "foreign-ca")
+                foreign = cluster.add().start()
+                cluster.wait(lambda: plain.leader() == "" and foreign.leader() == "", "both run")
+                time.sleep(3)  # They would have been taken in by now.
+                names = sorted(server.name for server in cluster.servers[:3])
+                self.assertEqual(cluster.voters(cluster[0]), names)
+                self.assertEqual((plain.leader(), foreign.leader()), ("", ""))
 
 
 class ThreeServers(unittest.TestCase):
