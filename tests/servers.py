@@ -24,7 +24,9 @@ class Server:
         self.process = None
         settings = {
             "node_name": self.name, "server": True, "data_dir": str(self.folder / "data"),
-            "bind_addr": "127.0.0.1", "ports": {**ports, "grpc": -1, "grpc_tls": -1},
+            # They find each other by asking; gossip has tests of its own.
+            "bind_addr": "127.0.0.1",
+            "ports": {**ports, "grpc": -1, "grpc_tls": -1, "serf_lan": -1, "serf_wan": -1},
             "retry_join": join, "performance": {"raft_multiplier": 5},
             "bootstrap_expect": expect, "limits": {"http_max_conns_per_client": 1000},
         }
@@ -115,7 +117,7 @@ class Servers:
         self._folder = tempfile.TemporaryDirectory(prefix="pharos-servers-")
         self.folder = self._folder.name
         self.config = config
-        names = ["dns", "http", "serf_lan", "serf_wan", "server"]
+        names = ["dns", "http", "server"]
         free = lib.free_ports(len(names) * count)
         ports = [dict(zip(names, free[i * len(names):])) for i in range(count)]
         join = [f"127.0.0.1:{each['server']}" for each in ports]
@@ -126,7 +128,7 @@ class Servers:
 
     def add(self):
         """One more, which expects nobody and joins those that are there."""
-        names = ["dns", "http", "serf_lan", "serf_wan", "server"]
+        names = ["dns", "http", "server"]
         ports = dict(zip(names, lib.free_ports(len(names))))
         join = [server.address for server in self.servers]
         server = Server(self.folder, len(self.servers), ports, join, 0, self.config)
