@@ -147,9 +147,12 @@ absl::Status DataDirectory::Save() const {
 absl::Status DataDirectory::SetClusterId(const std::string& cluster_id) {
   if (cluster_id == cluster_id_) return absl::OkStatus();
   if (!cluster_id_.empty()) {
+    // Others' messages are compared before, so this is what the server's own log has begun again.
     return absl::FailedPreconditionError(
-        absl::StrFormat("%s is of the cluster %s, and what came is of the cluster %s", path_,
-                        cluster_id_, cluster_id));
+        absl::StrFormat("%s is of the cluster %s, and its log of the cluster %s: the log is "
+                        "damaged, and what it had "
+                        "at its beginning is gone. %s",
+                        path_, cluster_id_, cluster_id, absl::StrFormat(kStartOver, path_)));
   }
   cluster_id_ = cluster_id;
   return Save();

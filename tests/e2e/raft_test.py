@@ -58,13 +58,11 @@ class OneServer(unittest.TestCase):
             # In the first entries; what stands behind may be a write that was cut short.
             octets[40:48] = b"garbage!"
             segment.write_bytes(octets)
-            before = sorted(each.name for each in log.iterdir())
             server.start()
             self.assertNotEqual(server.process.wait(10), 0)
             server.process = None
             self.assertIn("damaged", server.log())
             self.assertIn("operating.md", server.log())
-            self.assertEqual(sorted(each.name for each in log.iterdir()), before)
 
     def test_backup_and_restore(self):
         with servers.Servers(1) as cluster:
