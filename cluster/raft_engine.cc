@@ -520,6 +520,8 @@ absl::Status RaftEngine::Start() {
 void RaftEngine::Close(std::function<void()> closed) {
   CHECK(!impl_->closing);
   impl_->closing = true;
+  // One that is under way is waited for, and none begins any more.
+  raft_set_snapshot_threshold(&impl_->raft, kNeverTakeSnapshot);
   impl_->on_closed = [this, closed = std::move(closed)] {
     impl_->tick = nullptr;
     closed();
