@@ -78,11 +78,14 @@ class Cluster::Server : public cluster::RaftNodeHost {
     node_ = nullptr;
     bool closed = false;
     node->Close([&closed] { closed = true; });
-    for (auto& [work, done] : std::exchange(elsewhere_, {})) {
-      work();
-      done();
+    // What ends may begin another snapshot, which is then given up.
+    for (int i = 0; i < 10 && !closed; ++i) {
+      for (auto& [work, done] : std::exchange(elsewhere_, {})) {
+        work();
+        done();
+      }
+      disk_->Finish();
     }
-    disk_->Finish();
     CHECK(closed);
     node.reset();
     disk_.reset();
