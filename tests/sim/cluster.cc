@@ -42,7 +42,7 @@ class Cluster::Server : public cluster::RaftNodeHost {
         [this](std::function<void()> work) {
           // A disk writes in order.
           disk_free_us_ = std::max(disk_free_us_, cluster_.now_us_) +
-                          cluster_.random_.Below(slow_disk_ ? 200 * kMs : 5 * kMs);
+                          cluster_.random_.Below(slow_disk_ ? 40 * kMs : 5 * kMs);
           cluster_.At(disk_free_us_ - cluster_.now_us_,
                       [this, incarnation = incarnation_, work = std::move(work)] {
                         if (incarnation != incarnation_ || node_ == nullptr) return;
