@@ -116,6 +116,7 @@ struct InstanceQuery {
   ReadScope scope;
   bool only_passing;
   InstanceSource source;
+  std::string near;
 };
 
 std::vector<const Instance*> InstancesOf(const InstanceQuery& query, const Snapshot& snapshot) {
@@ -156,13 +157,17 @@ uint64_t IndexOf(const InstanceQuery& query, const Snapshot& snapshot) {
   return snapshot.ServiceIndex(query.lower_name);
 }
 
-void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random& random,
+void WriteInstances(Api& api, const InstanceQuery& query, const Snapshot& snapshot,
                     JsonWriter& json) {
   std::vector<const Instance*> instances = InstancesOf(query, snapshot);
   // At random, so that clients who take the first do not all take the same.
   for (size_t i = instances.size(); i > 1; --i) {
-    std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);
+    std::swap(instances[i - 1], instances[api.random().Below(static_cast<uint32_t>(i))]);
   }
+  api.context()
+      .DistancesFrom(query.near)
+      .Sort(
+          instances, [](const Instance* instance) -> const auto& { return *instance->node; });
   json.BeginArray();
   for (const Instance* instance : instances) {
     if (query.only_passing && instance->health != registry::Health::kPassing) continue;
@@ -186,13 +191,14 @@ Api::MakeReading ReadInstances(Api& api, InstanceSource source) {
     if (!only_passing) return absl::InvalidArgumentError("Invalid value for ?passing");
     ASSIGN_OR_RETURN(auto filter, ParseReadFilter(options.filter, kHealthServiceSchema));
     if (source == InstanceSource::kService) CountServiceQuery(api, AskedIn::kHealth, name, options);
-    const auto query = std::make_shared<const InstanceQuery>(InstanceQuery{
-        std::move(filter), registry::LowerCase(name), options, *only_passing, source});
+    const auto query = std::make_shared<const InstanceQuery>(
+        InstanceQuery{std::move(filter), registry::LowerCase(name), options, *only_passing, source,
+                      options.near});
     return Reading{.topics = TopicsOf(*query),
                    .index = [query](const Snapshot& snapshot) { return IndexOf(*query, snapshot); },
                    .write =
                        [query, &api](const Snapshot& snapshot, JsonWriter& json) {
-                         WriteInstances(*query, snapshot, api.random(), json);
+                         WriteInstances(api, *query, snapshot, json);
                          return absl::OkStatus();
                        }};
   };
