@@ -13,6 +13,7 @@
 #include "base/cidr.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "cluster/gossip/profile.h"
 #include "dns/cookie.h"
 #include "dns/name.h"
 #include "dns/observer_options.h"
@@ -138,6 +139,25 @@ struct TelemetryConfig {
   std::vector<std::string> prefix_filter;  // Beginnings of names behind `+` or `-`.
 };
 
+// One pool: LAN for the agents of the datacenter, WAN for the servers of all datacenters.
+struct PoolConfig {
+  IpAddress bind;  // bind_addr unless given.
+  gossip::Profile profile;
+  std::vector<std::string> start_join, retry_join;
+  absl::Duration retry_interval = absl::Seconds(30);
+  int retry_max = 0;  // 0: for ever.
+  absl::Duration reconnect_timeout = absl::Hours(72);
+  std::vector<Cidr> allowed;  // Empty: everybody.
+};
+
+struct GossipConfig {
+  PoolConfig lan, wan;
+  std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
+  bool verify_incoming = true, verify_outgoing = true;
+  bool keep_keys = true;  // In files below data_dir.
+  bool rejoin_after_leave = false;
+};
+
 struct Config {
   bool dev_mode = false;
 
@@ -168,7 +188,7 @@ struct Config {
   HttpConfig http;
   ChecksConfig checks_config;
   TlsFiles tls;
-  std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
+  GossipConfig gossip;
   LogOptions log;
   TelemetryConfig telemetry;
 

@@ -22,6 +22,11 @@ void Metrics::SetServers(dns::Server* dns, http::Server* http, const QueryTaps* 
   taps_ = taps;
 }
 
+void Metrics::SetPools(std::function<std::vector<PoolFigures>()> read) {
+  const std::lock_guard lock(mutex_);
+  read_pools_ = std::move(read);
+}
+
 void Metrics::SetFilter(std::vector<std::string> prefix_filter) {
   local_.loop().PostAndWait([&] { options_.prefix_filter = std::move(prefix_filter); });
 }
@@ -35,7 +40,9 @@ Families Metrics::Collect() {
     if (dns_ != nullptr) CollectDns(*dns_, families);
     CollectTaps(taps_ == nullptr ? TapCounts() : taps_->counts(), families);
     if (http_ != nullptr) CollectHttp(*http_, families);
-    CollectConsulNames(options_, dns_, http_, consensus_.counters(), catalog, families);
+    const std::vector<PoolFigures> pools = read_pools_ ? read_pools_() : std::vector<PoolFigures>();
+    CollectGossip(pools, families);
+    CollectConsulNames(options_, dns_, http_, consensus_.counters(), catalog, pools, families);
   }
   CollectLocal(local_, now, families);
   CollectProcess(started_, families);

@@ -10,6 +10,7 @@
 #include "agent/local/local_agent.h"
 #include "agent/metrics/consul_names.h"
 #include "agent/metrics/families.h"
+#include "agent/metrics/gossip_metrics.h"
 #include "agent/query_taps.h"
 #include "base/clock.h"
 #include "cluster/consensus.h"
@@ -29,6 +30,9 @@ class Metrics {
 
   // From any thread: which servers there are and who is told of queries, null for none.
   void SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps);
+
+  // From any thread: what the pools counted last is read by it from now on.
+  void SetPools(std::function<std::vector<PoolFigures>()> read);
 
   // From any thread but `checks`: what is shown from now on.
   void SetFilter(std::vector<std::string> prefix_filter);
@@ -56,6 +60,7 @@ class Metrics {
   dns::Server* dns_ ABSL_GUARDED_BY(mutex_) = nullptr;
   http::Server* http_ ABSL_GUARDED_BY(mutex_) = nullptr;
   const QueryTaps* taps_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::function<std::vector<PoolFigures>()> read_pools_ ABSL_GUARDED_BY(mutex_);
   // The readings at both ends of the last whole interval; of the thread `checks`.
   Families before_, last_;
   absl::Time interval_end_;
