@@ -28,7 +28,7 @@ constexpr absl::Duration kFloodEvery = absl::Minutes(1);
 Tags MakeTags(const Config& config, const std::string& node_id) {
   Tags tags = {{cluster::kRoleTag, cluster::kRole},
                {"acls", "0"},
-               {"build", absl::StrCat(kVersion, ":")},
+               {"build", std::string(kVersion) + ":"},
                {"dc", config.datacenter},
                {"id", node_id},
                {"segment", ""},
@@ -174,12 +174,13 @@ void Gossip::ReadMembers(Pool& pool, std::function<void(std::vector<Member>)> do
 }
 
 void Gossip::Leave() {
+  std::latch left(2);
   for (Pool* const pool : {wan_.get(), lan_.get()}) {
-    if (pool == nullptr) continue;
-    std::latch left(1);
-    const bool posted = loop_->Post([&] { pool->Leave([&left] { left.count_down(); }); });
-    if (posted) left.wait();
+    const bool posted = pool != nullptr &&
+                        loop_->Post([pool, &left] { pool->Leave([&left] { left.count_down(); }); });
+    if (!posted) left.count_down();
   }
+  left.wait();
 }
 
 std::shared_ptr<const Coordinates> Gossip::coordinates() const {

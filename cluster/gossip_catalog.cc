@@ -49,8 +49,8 @@ void FillNode(const Member& member, const std::string& datacenter, const NodeEnt
   for (const auto& [key, value] : entry->node->tagged_addresses) {
     (*node.mutable_tagged_addresses())[key] = value;
   }
-  node.mutable_locality()->set_region(entry->node->locality.region);
-  node.mutable_locality()->set_zone(entry->node->locality.zone);
+  node.mutable_locality()->set_region(entry->node->locality.get().region);
+  node.mutable_locality()->set_zone(entry->node->locality.get().zone);
 }
 
 // The node with its check, if the catalog does not have it so.

@@ -63,7 +63,7 @@ TEST_F(GossipCatalogTest, FollowsAMemberThroughItsLife) {
   ASSERT_NE(entry, nullptr);
   EXPECT_EQ(entry->node->address, "10.0.0.7");
   EXPECT_EQ(entry->node->id, "id-of-a");
-  EXPECT_EQ(entry->checks[0]->output, "Agent alive and reachable");
+  EXPECT_EQ(entry->checks[0]->output.get(), "Agent alive and reachable");
   EXPECT_THAT(Reconcile({MakeMember("a", MemberStatus::kLeaving)}), IsEmpty());
   EXPECT_THAT(Reconcile({MakeMember("a", MemberStatus::kFailed)}), ElementsAre("a failed"));
   EXPECT_THAT(Reconcile({MakeMember("a", MemberStatus::kFailed)}), IsEmpty());

@@ -69,14 +69,14 @@ absl::StatusOr<int> RunKeyringCommand(const ApiClient& client, const ParsedFlags
                   {"remove", "DELETE", "==> Removing gossip encryption key..."}};
   const bool list = parsed.Has("list"), list_primary = parsed.Has("list-primary");
   int wanted = (list ? 1 : 0) + (list_primary ? 1 : 0);
-  for (const auto& change : kChanges) wanted += parsed.Has(change.flag) ? 1 : 0;
+  for (const auto& change : kChanges) wanted += parsed.Last(change.flag).empty() ? 0 : 1;
   if (wanted != 1) {
     return absl::InvalidArgumentError(
         "Only a single action is allowed; expected one of -list, -list-primary, -install, -use and "
         "-remove");
   }
   QueryPairs query;
-  if (parsed.Has("relay-factor")) {
+  if (!parsed.Last("relay-factor").empty()) {
     query.emplace_back("relay-factor", std::string(parsed.Last("relay-factor", "")));
   }
   if (parsed.Has("local-only")) query.emplace_back("local-only", "true");
@@ -87,7 +87,7 @@ absl::StatusOr<int> RunKeyringCommand(const ApiClient& client, const ParsedFlags
     return kExitOk;
   }
   for (const auto& change : kChanges) {
-    if (!parsed.Has(change.flag)) continue;
+    if (parsed.Last(change.flag).empty()) continue;
     out << change.says << "\n" << std::flush;
     json body = json::object();
     body["Key"] = std::string(parsed.Last(change.flag, ""));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "agent/config/address_template.h"
 #include "agent/config/template_hint.h"
 #include "cluster/gossip/join_address.h"
 #include "cluster/gossip/keyring.h"

@@ -508,8 +508,8 @@ TEST(LoadConfig, AsksWhichOfSeveralPrivateAddressesToUse) {
 }
 
 TEST(LoadConfig, LaysFilesOverTheDefaultsOfDev) {
-  const auto loaded = LoadHcl({"log_level = \"INFO\" data_dir = \"/ignored\" session_ttl_min = \"1s\""},
-                              true);
+  const auto loaded =
+      LoadHcl({"log_level = \"INFO\" data_dir = \"/ignored\" session_ttl_min = \"1s\""}, true);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = loaded->config;
   EXPECT_TRUE(config.dev_mode && config.server && config.bootstrap);

@@ -289,14 +289,17 @@ void Pool::OpenStream(const Dial& dial) {
   stream.socket->on_read = [this, id](absl::StatusOr<Octets> octets) {
     const auto found = streams_.find(id);
     if (found == streams_.end()) return;
-    absl::StatusOr<std::string> answer = octets.status();
+    // Built of the error or of the message: a StatusOr cannot be made of an OK status.
+    absl::Status status = octets.status();
     if (octets.ok()) {
       counters_.stream_octets_in += octets->size();
       const absl::StatusOr<bool> whole = found->second.reader->Feed(*octets);
       if (whole.ok() && !*whole) return;
-      answer = whole.status();
-      if (whole.ok()) answer = found->second.reader->message();
+      status = whole.status();
     }
+    const absl::StatusOr<std::string> answer =
+        status.ok() ? absl::StatusOr<std::string>(found->second.reader->message())
+                    : absl::StatusOr<std::string>(status);
     const uint64_t dialled = found->second.dial;
     CloseStream(id);
     serf_->OnStreamAnswer(dialled, answer, Now());
@@ -334,12 +337,22 @@ void Pool::AcceptStream() {
 }
 
 void Pool::AnswerStream(uint64_t id, StreamReader& reader, absl::StatusOr<Octets> octets) {
+  Stream& stream = streams_.at(id);
   counters_.stream_octets_in += octets->size();
+  stream.octets += octets->size();
+  incoming_octets_ += octets->size();
+  if (incoming_octets_ > kIncomingOctetsMax) {
+    ++counters_.streams_refused;
+    return CloseStream(id);
+  }
   const absl::StatusOr<bool> whole = reader.Feed(*octets);
   if (whole.ok() && !*whole) return;
-  Stream& stream = streams_.at(id);
-  absl::StatusOr<std::string> answer = whole.status();
-  if (whole.ok()) answer = serf_->ReceiveStream(AsOctets(reader.message()), Now());
+  absl::StatusOr<std::string> answer;
+  if (whole.ok()) {
+    answer = serf_->ReceiveStream(AsOctets(reader.message()), Now());
+  } else {
+    answer = whole.status();
+  }
   if (!answer.ok()) {
     LogRefused("stream", stream.socket->peer(), answer.status());
     answer = EncodeMessage(MessageType::kError,
@@ -360,7 +373,10 @@ void Pool::AnswerStream(uint64_t id, StreamReader& reader, absl::StatusOr<Octets
 void Pool::CloseStream(uint64_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
-  if (found->second.incoming) --incoming_;
+  if (found->second.incoming) {
+    --incoming_;
+    incoming_octets_ -= found->second.octets;
+  }
   streams_.erase(found);
 }
 

@@ -65,6 +65,8 @@ class Pool {
  public:
   // Streams that are served at once; further ones are closed.
   static constexpr size_t kStreamsMax = 128;
+  // What they may have sent together before they were whole; who sends more is closed.
+  static constexpr size_t kIncomingOctetsMax = 128 << 20;
   // What waits for names to resolve.
   static constexpr size_t kJoinAddressesMax = 1024;
 
@@ -155,9 +157,10 @@ class Pool {
     std::unique_ptr<StreamReader> reader;
     bool incoming = false;
     uint64_t dial = 0;
+    size_t octets = 0;  // Received.
   };
   uint64_t next_stream_ = 1;
-  size_t incoming_ = 0;
+  size_t incoming_ = 0, incoming_octets_ = 0;
   std::map<uint64_t, Stream> streams_;
   // Exchanges that join, and what waits for their end.
   std::map<uint64_t, std::function<void(const absl::Status&)>> joins_;

@@ -56,7 +56,7 @@ struct Profile {
     fast.tcp_timeout = absl::Seconds(5);
     fast.suspicion_multiplier = 3;
     fast.suspicion_max_multiplier = 2;
-    fast.probe_interval = absl::Milliseconds(250);
+    fast.probe_interval = absl::Milliseconds(200);
     fast.probe_timeout = absl::Milliseconds(100);
     fast.gossip_interval = absl::Milliseconds(50);
     return fast;

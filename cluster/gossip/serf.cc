@@ -647,7 +647,7 @@ void Serf::HandleRelay(Octets body) {
   swim_->SendUser({*ip, header.destination.port}, AsText(body.subspan(reader.offset())));
 }
 
-void Serf::HandleResponse(const QueryResponse& response, absl::Time) {
+void Serf::HandleResponse(const QueryResponse& response, absl::Time now) {
   const auto found = queries_.find(response.id);
   if (found == queries_.end() || found->second.time != response.time) return;
   OpenQuery& query = found->second;
@@ -660,7 +660,7 @@ void Serf::HandleResponse(const QueryResponse& response, absl::Time) {
   query.outcome.responses.emplace_back(response.from, response.payload);
   const size_t wanted = query.request.responses_max;
   // Not ended here, as a query may be answered by its own asker while it is being started.
-  if (wanted > 0 && query.outcome.responses.size() >= wanted) query.deadline = absl::InfinitePast();
+  if (wanted > 0 && query.outcome.responses.size() >= wanted) query.deadline = now;
 }
 
 // Keys.

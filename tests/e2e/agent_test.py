@@ -95,7 +95,8 @@ class Start(unittest.TestCase):
             self.assertIn("Synced service: service=api-2", log_of(agent))
 
     def test_node_id_is_kept(self):
-        config = 'data_dir = "{folder}/data" bind_addr = "127.0.0.1" ports { dns = {dns} }'
+        config = ('data_dir = "{folder}/data" bind_addr = "127.0.0.1" '
+                  'ports { dns = {dns} http = -1 serf_lan = {serf_lan} }')
         agent = PlainAgent(config)
         self.addCleanup(agent.__exit__)
         ids = set()
@@ -126,7 +127,8 @@ class Start(unittest.TestCase):
             bind_addr  = "127.0.0.1"
             ui_config {{ enabled = true }}
             addresses {{ http = "127.0.0.1"  dns = "127.0.0.1" }}
-            ports     {{ dns = {{dns}}  http = {{http}}  https = {{https}}  grpc = {{grpc}} }}
+            ports     {{ dns = {{dns}}  http = {{http}}  https = {{https}}  grpc = {{grpc}}
+                         serf_lan = {{serf_lan}}  serf_wan = {{serf_wan}} }}
             recursors = ["127.0.0.2"]
             '''
         service = socket.create_server(("127.0.0.1", 0))
