@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "agent/dns_setup.h"
+#include "agent/grpc_setup.h"
 #include "agent/http_setup.h"
 #include "agent/node_id.h"
 #include "base/log.h"
@@ -66,8 +67,9 @@ absl::Status Agent::StartParts() {
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
   RETURN_IF_ERROR(StartHttp());
+  RETURN_IF_ERROR(StartGrpc());
   RETURN_IF_ERROR(StartDns());
-  metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
+  metrics_->SetServers({dns_.get(), http_.get(), grpc_.get(), taps_.get()});
   dns_cache_.SetServer(dns_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
   if (http_ != nullptr) {
@@ -81,8 +83,9 @@ absl::Status Agent::StartParts() {
 
 Agent::~Agent() {
   watches_.reset();
-  if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr, nullptr);
+  if (metrics_ != nullptr) metrics_->SetServers({});
   dns_cache_.SetServer(nullptr);
+  grpc_.reset();
   http_.reset();
   dns_.reset();
   taps_.reset();
@@ -163,6 +166,19 @@ absl::Status Agent::StartHttp() {
   return absl::OkStatus();
 }
 
+absl::Status Agent::StartGrpc() {
+  const rpc::ServerOptions options = MakeGrpcOptions(loaded_.config);
+  if (options.addresses.empty() && options.tls_addresses.empty()) return absl::OkStatus();
+  registrar_ = std::make_unique<GrpcRegistrar>(*local_);
+  rpc::AdminSource admin;
+  admin.leader = [address = ServerAddress(loaded_.config)] { return address; };
+  admin.metrics = [this](const std::string& prefix, discovery::v1::GetMetricsResponse& response) {
+    local_->loop().PostAndWait([&] { metrics_->List(prefix, response); });
+  };
+  ASSIGN_OR_RETURN(grpc_, rpc::Server::Start(options, *consensus_, *registrar_, std::move(admin)));
+  return absl::OkStatus();
+}
+
 std::shared_ptr<const dns::AnswerConfig> Agent::answer_config() {
   const std::lock_guard lock(mutex_);
   return answer_config_;
@@ -206,6 +222,13 @@ void Agent::LogStarted() const {
     PHAROS_LOG(kInfo, "agent", "Starting server: address=%s network=%s protocol=%s",
                listen.unix_path.empty() ? listen.address.ToString() : listen.unix_path,
                listen.unix_path.empty() ? "tcp" : "unix", listen.tls ? "https" : "http");
+  }
+  const rpc::ServerOptions grpc = MakeGrpcOptions(loaded_.config);
+  for (const std::string& address : grpc.addresses) {
+    PHAROS_LOG(kInfo, "agent", "Started gRPC server: address=%s protocol=grpc", address);
+  }
+  for (const std::string& address : grpc.tls_addresses) {
+    PHAROS_LOG(kInfo, "agent", "Started gRPC server: address=%s protocol=grpc-tls", address);
   }
   PHAROS_LOG(kInfo, "agent", "Synced node info");
 }

@@ -15,6 +15,7 @@
 #include "agent/config/config.h"
 #include "agent/config/load.h"
 #include "agent/dns_cache.h"
+#include "agent/grpc_registrar.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/metrics.h"
 #include "agent/query_taps.h"
@@ -25,6 +26,7 @@
 #include "dns/server.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "rpc/server.h"
 
 namespace pharos::agent {
 
@@ -68,6 +70,7 @@ class Agent {
   absl::Status StartParts();
   absl::Status StartDns();
   absl::Status StartHttp();
+  absl::Status StartGrpc();
   // Any thread: what DNS answers by from now on; null before it is served.
   std::shared_ptr<const dns::AnswerConfig> answer_config();
   void SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config);
@@ -91,6 +94,8 @@ class Agent {
   std::vector<std::function<void(absl::Status)>> reloads_ ABSL_GUARDED_BY(mutex_);
   http::CacheMarks cache_marks_;
   std::unique_ptr<http::Server> http_;
+  std::unique_ptr<GrpcRegistrar> registrar_;
+  std::unique_ptr<rpc::Server> grpc_;
   std::unique_ptr<Watches> watches_;
 };
 

@@ -94,19 +94,6 @@ absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& opt
           }};
 }
 
-// The checks of an instance as filters see them. `checks` and the views borrow from the snapshot.
-std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
-                               const Instance& instance) {
-  static const std::vector<std::string> kNone;
-  std::vector<CheckView> views;
-  views.reserve(checks.size());
-  for (const HealthCheck* check : checks) {
-    views.push_back({check, instance.node->name,
-                     check->service_id.empty() ? kNone : instance.service->tags.get()});
-  }
-  return views;
-}
-
 // Which instances of a service are meant.
 enum class InstanceSource { kService, kConnect, kIngress };
 

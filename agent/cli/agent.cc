@@ -101,13 +101,13 @@ void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
       "         Node name: '%s'\n"
       "        Datacenter: '%s' (Segment: '%s')\n"
       "            Server: %s (Bootstrap: %s)\n"
-      "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: -1, DNS: %d)\n"
+      "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
       "      Cluster Addr: %s (LAN: -1, WAN: -1)\n"
       "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
       "Auto-Encrypt-TLS: false\n\n",
       kVersion, agent.node_id(), config.node_name, config.datacenter, config.server ? "<all>" : "",
       config.server ? "true" : "false", config.bootstrap ? "true" : "false",
-      absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true),
+      absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true), config.ports.grpc,
       dns.empty() ? -1 : int{dns.front().port}, config.advertise_addr.ToString(),
       config.encrypt.empty() ? "false" : "true");
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "agent/config/build_edns.h"
+#include "agent/config/build_grpc.h"
 #include "agent/config/build_http.h"
 #include "agent/config/build_limits.h"
 #include "agent/config/build_recursion.h"
@@ -287,6 +288,7 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildDnsLimits(settings, config);
   BuildQueryTaps(settings, config);
   BuildHttp(settings, config);
+  BuildGrpc(settings, config, notes);
   BuildEncrypt(settings, config);
   BuildTls(settings, config, notes);
   BuildLog(settings, config);

@@ -31,7 +31,7 @@ struct ListenAddress {
 
 struct Addresses {
   std::vector<IpAddress> dns;
-  std::vector<ListenAddress> http, https, grpc;
+  std::vector<ListenAddress> http, https, grpc, grpc_tls;
 };
 
 // -1: the listener is off.
@@ -123,6 +123,14 @@ struct HttpConfig {
   int threads = 2;
 };
 
+struct GrpcConfig {
+  TlsFiles tls;                  // Of ports.grpc_tls.
+  bool verify_incoming = false;  // Its clients need a certificate of ours.
+  // A connection that is silent for so long is pinged, and given up when no answer comes in time.
+  absl::Duration keepalive_interval = absl::Milliseconds(400);
+  absl::Duration keepalive_timeout = absl::Milliseconds(400);
+};
+
 struct ChecksConfig {
   int output_octets_max = 4096;  // What is kept of a check's output.
   bool discard_output = false;
@@ -166,6 +174,7 @@ struct Config {
 
   DnsConfig dns;
   HttpConfig http;
+  GrpcConfig grpc;
   ChecksConfig checks_config;
   TlsFiles tls;
   std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.

@@ -231,8 +231,10 @@ class StartThatFails(unittest.TestCase):
             with self.subTest(option):
                 self.fails("-dev", f"-dns-port={port}", f"{option}={value}",
                            says=re.escape(value))
-        self.fails("-dev", f"-dns-port={port}", "-http-port=-1", "-client=192.0.2.1",
-                   says=rf"^==> cannot listen on udp 192\.0\.2\.1:{port}")
+        self.fails("-dev", "-http-port=-1", "-client=192.0.2.1",
+                   says=r"^==> cannot listen on tcp 192\.0\.2\.1:8502 for gRPC: ")
+        self.fails("-dev", f"-dns-port={port}", "-http-port=-1", "-grpc-port=-1",
+                   "-client=192.0.2.1", says=rf"^==> cannot listen on udp 192\.0\.2\.1:{port}")
 
     def test_faults_in_files_are_placed(self):
         for name, text, where in (("a.hcl", 'node_name = "x"\nport { dns = 1 }\n', ":2:"),
