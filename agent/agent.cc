@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -10,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "agent/cluster_setup.h"
 #include "agent/dns_setup.h"
+#include "agent/grpc_setup.h"
 #include "agent/http_setup.h"
 #include "agent/node_id.h"
 #include "base/log.h"
@@ -61,9 +63,12 @@ absl::Status Agent::StartParts() {
                    cluster::Consensus::Start(MakeConsensusOptions(config, node_id_), clock_));
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
+  RETURN_IF_ERROR(StartGossip());
   RETURN_IF_ERROR(StartHttp());
+  RETURN_IF_ERROR(StartGrpc());
   RETURN_IF_ERROR(StartDns());
-  metrics_->SetServers(dns_.get(), http_.get(), taps_.get());
+  metrics_->SetServers({dns_.get(), http_.get(), grpc_.get(), taps_.get()});
+  if (gossip_ != nullptr) metrics_->SetPools([this] { return gossip_->figures(); });
   dns_cache_.SetServer(dns_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
   if (http_ != nullptr) {
@@ -76,14 +81,84 @@ absl::Status Agent::StartParts() {
 }
 
 Agent::~Agent() {
+  {
+    const std::lock_guard lock(mutex_);
+    catalog_of_gossip_ = nullptr;
+  }
   watches_.reset();
-  if (metrics_ != nullptr) metrics_->SetServers(nullptr, nullptr, nullptr);
+  if (metrics_ != nullptr) {
+    metrics_->SetServers({});
+    metrics_->SetPools({});
+  }
   dns_cache_.SetServer(nullptr);
+  grpc_.reset();
   http_.reset();
   dns_.reset();
   taps_.reset();
+  gossip_catalog_.reset();
+  gossip_.reset();
   local_.reset();
   consensus_.reset();
+}
+
+absl::Status Agent::StartGossip() {
+  const Config& config = loaded_.config;
+  Gossip::Events events;
+  events.member = [this](const gossip::MemberEvent& event) {
+    const std::lock_guard lock(mutex_);
+    if (catalog_of_gossip_ != nullptr) catalog_of_gossip_->OnEvent(event);
+  };
+  events.user_event = [this](const gossip::UserEvent& event) { OnUserEvent(event); };
+  events.failed = [this](const absl::Status& why) {
+    const std::lock_guard lock(mutex_);
+    failure_ = why;
+    kill(getpid(), SIGTERM);
+  };
+  ASSIGN_OR_RETURN(gossip_, Gossip::Start(config, node_id_, std::move(events)));
+  if (gossip_ == nullptr || !config.server) return absl::OkStatus();
+  gossip_catalog_ = std::make_unique<cluster::GossipCatalog>(
+      local_->loop(), *consensus_,
+      cluster::GossipCatalog::Sources{
+          .read_members =
+              [this](auto done) { Gossip::ReadMembers(*gossip_->lan(), std::move(done)); },
+          .is_leader = [this] { return consensus_->is_leader(); }},
+      cluster::GossipCatalogOptions{.node_name = config.node_name,
+                                    .datacenter = config.datacenter});
+  const std::lock_guard lock(mutex_);
+  catalog_of_gossip_ = gossip_catalog_.get();
+  return absl::OkStatus();
+}
+
+void Agent::OnUserEvent(const gossip::UserEvent& user_event) {
+  std::optional<AgentEvent> event = ParseEvent(user_event);
+  if (!event) return;
+  local_->loop().Post([this, event = *std::move(event)] {
+    if (!IsFor(event, local_->node_name(), local_->state())) return;
+    if (events_.Add(event)) {
+      PHAROS_LOG(kDebug, "agent", "new event: event_name=%s event_id=%s", event.name, event.id);
+    }
+  });
+}
+
+void Agent::Leave() {
+  // First from the servers' cluster, while the pool still knows us as alive.
+  LeaveCluster();
+  if (gossip_ != nullptr) gossip_->Leave();
+  left_ = true;
+}
+
+absl::Status Agent::failure() {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+SocketAddress Agent::lan_address() const {
+  return gossip_ == nullptr ? SocketAddress{} : gossip_->lan()->address();
+}
+
+SocketAddress Agent::wan_address() const {
+  const gossip::Pool* const wan = gossip_ == nullptr ? nullptr : gossip_->wan();
+  return wan == nullptr ? SocketAddress{} : wan->address();
 }
 
 absl::Status Agent::StartDns() {
@@ -136,14 +211,18 @@ absl::Status Agent::StartHttp() {
                          [this, listener = std::move(listener)] { metrics_->Follow(listener); });
                    },
                .dns_cache = dns_cache_,
+               .gossip = gossip_.get(),
+               .events = events_,
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
-  const http::ApiContext context{.consensus = *consensus_,
-                                 .clock = clock_,
-                                 .defaults = MakeReadDefaults(config),
-                                 .router = MakeRouterOptions(config),
-                                 .cache_marks = cache_marks_,
-                                 .node_name = registry::LowerCase(config.node_name)};
+  const http::ApiContext context{
+      .consensus = *consensus_,
+      .clock = clock_,
+      .defaults = MakeReadDefaults(config),
+      .router = MakeRouterOptions(config),
+      .cache_marks = cache_marks_,
+      .node_name = registry::LowerCase(config.node_name),
+      .coordinates = [this] { return gossip_ == nullptr ? nullptr : gossip_->coordinates(); }};
   ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
                      auto api = std::make_unique<http::Api>(loop, context);
                      AddLocalRoutes(*api, *api_);
@@ -153,8 +232,22 @@ absl::Status Agent::StartHttp() {
                      AddDnsRoutes(*api, *api_);
                      AddMetricsRoutes(*api, *api_);
                      AddExplainRoute(*api, *api_);
+                     AddGossipRoutes(*api, *api_);
                      return api;
                    }));
+  return absl::OkStatus();
+}
+
+absl::Status Agent::StartGrpc() {
+  const rpc::ServerOptions options = MakeGrpcOptions(loaded_.config);
+  if (options.addresses.empty() && options.tls_addresses.empty()) return absl::OkStatus();
+  registrar_ = std::make_unique<GrpcRegistrar>(*local_);
+  rpc::AdminSource admin;
+  admin.leader = [this] { return consensus_->status().leader.address(); };
+  admin.metrics = [this](const std::string& prefix, discovery::v1::GetMetricsResponse& response) {
+    local_->loop().PostAndWait([&] { metrics_->List(prefix, response); });
+  };
+  ASSIGN_OR_RETURN(grpc_, rpc::Server::Start(options, *consensus_, *registrar_, std::move(admin)));
   return absl::OkStatus();
 }
 
@@ -186,7 +279,7 @@ void Agent::AnswerReloads(const absl::Status& status) {
 }
 
 void Agent::RequestLeave() {
-  left_ = true;
+  leave_wanted_ = true;
   kill(getpid(), SIGTERM);
 }
 
@@ -210,6 +303,13 @@ void Agent::LogStarted() const {
     PHAROS_LOG(kInfo, "agent", "Starting server: address=%s network=%s protocol=%s",
                listen.unix_path.empty() ? listen.address.ToString() : listen.unix_path,
                listen.unix_path.empty() ? "tcp" : "unix", listen.tls ? "https" : "http");
+  }
+  const rpc::ServerOptions grpc = MakeGrpcOptions(loaded_.config);
+  for (const std::string& address : grpc.addresses) {
+    PHAROS_LOG(kInfo, "agent", "Started gRPC server: address=%s protocol=grpc", address);
+  }
+  for (const std::string& address : grpc.tls_addresses) {
+    PHAROS_LOG(kInfo, "agent", "Started gRPC server: address=%s protocol=grpc-tls", address);
   }
   PHAROS_LOG(kInfo, "agent", "Synced node info");
 }

@@ -15,16 +15,21 @@
 #include "agent/config/config.h"
 #include "agent/config/load.h"
 #include "agent/dns_cache.h"
+#include "agent/gossip.h"
+#include "agent/grpc_registrar.h"
 #include "agent/local/local_agent.h"
 #include "agent/metrics/metrics.h"
 #include "agent/query_taps.h"
+#include "agent/user_events.h"
 #include "agent/watches.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "cluster/consensus.h"
+#include "cluster/gossip_catalog.h"
 #include "dns/server.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "rpc/server.h"
 
 namespace pharos::agent {
 
@@ -48,9 +53,16 @@ class Agent {
   void AnswerReloads(const absl::Status& status);
   // From any thread: asks for the end by SIGTERM to this process, as one that leaves its cluster.
   void RequestLeave();
+  bool leave_wanted() const { return leave_wanted_; }
   bool left() const { return left_; }
-  // Takes a server out of its cluster; what fails is said in the log.
-  void LeaveCluster();
+  // Leaves the servers' cluster and the pools, and waits until that is done.
+  void Leave();
+  // Why the agent cannot go on; OK while it can. It then asks for its end by SIGTERM to this
+  // process.
+  absl::Status failure();
+  // Where it gossips; port 0: it does not.
+  SocketAddress lan_address() const;
+  SocketAddress wan_address() const;
 
   // Says in the log what was started.
   void LogStarted() const;
@@ -68,8 +80,13 @@ class Agent {
  private:
   Agent() = default;
   absl::Status StartParts();
+  // Takes a server out of its cluster; what fails is said in the log.
+  void LeaveCluster();
+  absl::Status StartGossip();
   absl::Status StartDns();
   absl::Status StartHttp();
+  absl::Status StartGrpc();
+  void OnUserEvent(const gossip::UserEvent& event);
   // Any thread: what DNS answers by from now on; null before it is served.
   std::shared_ptr<const dns::AnswerConfig> answer_config();
   void SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config);
@@ -82,17 +99,25 @@ class Agent {
   RealClock clock_;
   std::unique_ptr<cluster::Consensus> consensus_;
   std::unique_ptr<LocalAgent> local_;
+  UserEvents events_;
+  std::unique_ptr<Gossip> gossip_;  // Null: no pool.
+  std::unique_ptr<cluster::GossipCatalog> gossip_catalog_;
   std::unique_ptr<Metrics> metrics_;
   DnsCache dns_cache_;
   std::unique_ptr<AgentApi> api_;
   std::unique_ptr<QueryTaps> taps_;  // Null without DNS.
   std::unique_ptr<dns::Server> dns_;
-  std::atomic<bool> left_ = false;
+  std::atomic<bool> leave_wanted_ = false, left_ = false;
   std::mutex mutex_;
   std::shared_ptr<const dns::AnswerConfig> answer_config_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::function<void(absl::Status)>> reloads_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  // Read on the thread `gossip`; null before it may be used, and after.
+  cluster::GossipCatalog* catalog_of_gossip_ ABSL_GUARDED_BY(mutex_) = nullptr;
   http::CacheMarks cache_marks_;
   std::unique_ptr<http::Server> http_;
+  std::unique_ptr<GrpcRegistrar> registrar_;
+  std::unique_ptr<rpc::Server> grpc_;
   std::unique_ptr<Watches> watches_;
 };
 

@@ -45,7 +45,7 @@ LocalState StateOf(const std::vector<std::string>& services,
                    const std::vector<LocalCheck>& checks) {
   LocalState state;
   for (const std::string& id : services) state.services[id].definition = Web(id);
-  for (const LocalCheck& check : checks) state.checks[check.definition.id] = check;
+  for (const LocalCheck& check : checks) state.SetCheck(check);
   return state;
 }
 

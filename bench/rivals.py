@@ -238,6 +238,21 @@ def forwarding_agent(build, pin, upstream):
 
 
 @contextlib.contextmanager
+def whole_agent(build, upstream):
+    """`pharos agent` on all cores, forwarding to `upstream`: (Running, its ports)."""
+    ports = dict(zip(["dns", "http", "grpc", "serf_lan", "serf_wan", "server"], lib.free_ports(6)))
+    with folder() as place:
+        config = place / "agent.json"
+        config.write_text(json.dumps({
+            "node_name": "bench", "bind_addr": "127.0.0.1", "log_level": "WARN", "ports": ports,
+            "recursors": [f"127.0.0.1:{upstream.port}"], "dns_config": {"threads": 1}}))
+        command = [build / "agent/pharos", "agent", "-dev", "-config-file", config]
+        with run(command, ports["dns"], place / "log",
+                 ready=lambda: loaded(ports["dns"], "consul.service.consul")) as server:
+            yield server, ports
+
+
+@contextlib.contextmanager
 def forwarding_unbound(build, pin, upstream):
     [port] = lib.free_ports(1)
     with folder() as place:

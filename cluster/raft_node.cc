@@ -129,6 +129,16 @@ void RaftNode::Tick() {
   if (engine_.disk().needs_ticks()) engine_.Tick();
   Expire();
   if (led_term_ != 0 && !OtherVoters().empty()) StartRound();
+  // Nothing of earlier terms is committed before something of the leader's own is (Raft, section
+  // 5.4.2). libraft puts an empty entry into the log when a server is elected, but not if its disk
+  // is full just then; so it is made up for, as often as it takes.
+  if (led_term_ != 0 && !is_ready() && inflight_.empty() && engine_.last_index() == ready_index_) {
+    const std::string octets = EncodeEntry(log::v1::Entry());
+    RaftBuffer buffer(octets.size());
+    std::copy(octets.begin(), octets.end(), buffer.data());
+    // What is refused is tried again at the next tick.
+    static_cast<void>(engine_.Propose(std::move(buffer), [](const absl::Status&) {}));
+  }
   RunAutopilot();
   Settle();
 }

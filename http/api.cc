@@ -3,8 +3,14 @@
 #include <utility>
 
 #include "http/errors.h"
+#include "registry/records.h"
 
 namespace pharos::http {
+
+Distances ApiContext::DistancesFrom(const std::string& near) const {
+  return Distances(near == "_agent" ? node_name : registry::LowerCase(near),
+                   near.empty() ? nullptr : coordinates());
+}
 
 Api::Api(Loop& loop, const ApiContext& context)
     : context_(context),

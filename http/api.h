@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "cluster/consensus.h"
 #include "http/cache_marks.h"
+#include "http/near.h"
 #include "http/read_options.h"
 #include "http/router.h"
 #include "http/service_query_counts.h"
@@ -29,6 +30,11 @@ struct ApiContext {
   RouterOptions router;
   CacheMarks& cache_marks;
   std::string node_name;  // This agent's, in lower case.
+  // Any thread: where nodes are in the network; null: nobody knows.
+  std::function<std::shared_ptr<const Coordinates>()> coordinates = [] { return nullptr; };
+
+  // From the node that `near` names, `_agent` being this agent's.
+  Distances DistancesFrom(const std::string& near) const;
 };
 
 class Api : public ThreadHandler {

@@ -97,6 +97,18 @@ const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const reg
   return *entry;
 }
 
+std::vector<CheckView> ViewsOf(const std::vector<const registry::HealthCheck*>& checks,
+                               const registry::Instance& instance) {
+  static const std::vector<std::string> kNone;
+  std::vector<CheckView> views;
+  views.reserve(checks.size());
+  for (const registry::HealthCheck* check : checks) {
+    views.push_back({check, instance.node->name,
+                     check->service_id.empty() ? kNone : instance.service->tags.get()});
+  }
+  return views;
+}
+
 const registry::NodeEntry* FindNodeByNameOrId(const registry::Snapshot& snapshot,
                                               const std::string& name_or_id) {
   const std::string lower = registry::LowerCase(name_or_id);

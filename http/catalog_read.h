@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "http/api.h"
+#include "http/filter/record_schemas.h"
 #include "http/read_options.h"
 #include "registry/snapshot.h"
 
@@ -36,6 +37,9 @@ void CountServiceQuery(Api& api, AskedIn asked_in, const std::string& service,
                        const ReadScope& scope);
 // The node of an instance with all that is on it.
 const registry::NodeEntry& EntryOf(const registry::Snapshot& snapshot, const registry::Node& node);
+// The checks of an instance as filters see them; the views borrow from `checks` and `instance`.
+std::vector<CheckView> ViewsOf(const std::vector<const registry::HealthCheck*>& checks,
+                               const registry::Instance& instance);
 // The node of a name or an id; null when there is none.
 const registry::NodeEntry* FindNodeByNameOrId(const registry::Snapshot& snapshot,
                                               const std::string& name_or_id);

@@ -20,20 +20,23 @@ namespace {
 
 using registry::Snapshot;
 
-absl::StatusOr<Reading> ReadNodes(const Request&, const ReadOptions& options, const std::string&) {
+absl::StatusOr<Reading> ReadNodes(Api& api, const ReadOptions& options) {
   ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kNodeSchema));
-  return Reading{
-      .topics = {NodesTopic()},
-      .index = [](const Snapshot& snapshot) { return snapshot.nodes_index(); },
-      .write =
-          [filter, meta = options.node_meta](const Snapshot& snapshot, JsonWriter& json) {
-            json.BeginArray();
-            for (const registry::NodeEntry* entry : NodesWith(snapshot, meta)) {
-              if (Fits(filter, *entry->node)) WriteNode(*entry->node, json);
-            }
-            json.EndArray();
-            return absl::OkStatus();
-          }};
+  return Reading{.topics = {NodesTopic()},
+                 .index = [](const Snapshot& snapshot) { return snapshot.nodes_index(); },
+                 .write =
+                     [&api, filter, near = options.near, meta = options.node_meta](
+                         const Snapshot& snapshot, JsonWriter& json) {
+                       std::vector<const registry::NodeEntry*> nodes = NodesWith(snapshot, meta);
+                       api.context().DistancesFrom(near).Sort(
+                           nodes, [](const auto* entry) -> const auto& { return *entry->node; });
+                       json.BeginArray();
+                       for (const registry::NodeEntry* entry : nodes) {
+                         if (Fits(filter, *entry->node)) WriteNode(*entry->node, json);
+                       }
+                       json.EndArray();
+                       return absl::OkStatus();
+                     }};
 }
 
 // Every name with all tags that any of its instances has, of those that fit.
@@ -87,10 +90,14 @@ absl::StatusOr<Reading> ReadService(Api& api, const ReadOptions& options, const 
       .topics = {ServiceTopic(lower_name)},
       .index = [lower_name](const Snapshot& snapshot) { return snapshot.ServiceIndex(lower_name); },
       .write =
-          [filter, lower_name, scope = ReadScope(options)](const Snapshot& snapshot,
-                                                           JsonWriter& json) {
+          [&api, filter, lower_name, near = options.near, scope = ReadScope(options)](
+              const Snapshot& snapshot, JsonWriter& json) {
+            std::vector<const registry::Instance*> instances =
+                InstancesWith(snapshot, lower_name, scope);
+            api.context().DistancesFrom(near).Sort(
+                instances, [](const auto* instance) -> const auto& { return *instance->node; });
             json.BeginArray();
-            for (const auto* instance : InstancesWith(snapshot, lower_name, scope)) {
+            for (const auto* instance : instances) {
               const CatalogServiceView view{instance->node.get(), instance->service.get()};
               if (!Fits(filter, view)) continue;
               WriteCatalogService(*instance->node, *instance->service, json);
@@ -168,7 +175,8 @@ Router::Handler WriteRoute(Api& api, Parse parse) {
 }  // namespace
 
 void AddCatalogRoutes(Api& api) {
-  api.AddRead("/v1/catalog/nodes", ReadNodes);
+  api.AddRead("/v1/catalog/nodes", [&api](const Request&, const ReadOptions& options,
+                                          const std::string&) { return ReadNodes(api, options); });
   api.AddRead("/v1/catalog/services", ReadServices);
   api.AddRead("/v1/catalog/service/",
               [&api](const Request&, const ReadOptions& options, const std::string& name) {

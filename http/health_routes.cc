@@ -94,19 +94,6 @@ absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& opt
           }};
 }
 
-// The checks of an instance as filters see them. `checks` and the views borrow from the snapshot.
-std::vector<CheckView> ViewsOf(const std::vector<const HealthCheck*>& checks,
-                               const Instance& instance) {
-  static const std::vector<std::string> kNone;
-  std::vector<CheckView> views;
-  views.reserve(checks.size());
-  for (const HealthCheck* check : checks) {
-    views.push_back({check, instance.node->name,
-                     check->service_id.empty() ? kNone : instance.service->tags.get()});
-  }
-  return views;
-}
-
 // Which instances of a service are meant.
 enum class InstanceSource { kService, kConnect, kIngress };
 
@@ -116,6 +103,7 @@ struct InstanceQuery {
   ReadScope scope;
   bool only_passing;
   InstanceSource source;
+  std::string near;
 };
 
 std::vector<const Instance*> InstancesOf(const InstanceQuery& query, const Snapshot& snapshot) {
@@ -156,13 +144,17 @@ uint64_t IndexOf(const InstanceQuery& query, const Snapshot& snapshot) {
   return snapshot.ServiceIndex(query.lower_name);
 }
 
-void WriteInstances(const InstanceQuery& query, const Snapshot& snapshot, Random& random,
+void WriteInstances(Api& api, const InstanceQuery& query, const Snapshot& snapshot,
                     JsonWriter& json) {
   std::vector<const Instance*> instances = InstancesOf(query, snapshot);
   // At random, so that clients who take the first do not all take the same.
   for (size_t i = instances.size(); i > 1; --i) {
-    std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);
+    std::swap(instances[i - 1], instances[api.random().Below(static_cast<uint32_t>(i))]);
   }
+  api.context()
+      .DistancesFrom(query.near)
+      .Sort(
+          instances, [](const Instance* instance) -> const auto& { return *instance->node; });
   json.BeginArray();
   for (const Instance* instance : instances) {
     if (query.only_passing && instance->health != registry::Health::kPassing) continue;
@@ -186,13 +178,14 @@ Api::MakeReading ReadInstances(Api& api, InstanceSource source) {
     if (!only_passing) return absl::InvalidArgumentError("Invalid value for ?passing");
     ASSIGN_OR_RETURN(auto filter, ParseReadFilter(options.filter, kHealthServiceSchema));
     if (source == InstanceSource::kService) CountServiceQuery(api, AskedIn::kHealth, name, options);
-    const auto query = std::make_shared<const InstanceQuery>(InstanceQuery{
-        std::move(filter), registry::LowerCase(name), options, *only_passing, source});
+    const auto query = std::make_shared<const InstanceQuery>(
+        InstanceQuery{std::move(filter), registry::LowerCase(name), options, *only_passing, source,
+                      options.near});
     return Reading{.topics = TopicsOf(*query),
                    .index = [query](const Snapshot& snapshot) { return IndexOf(*query, snapshot); },
                    .write =
                        [query, &api](const Snapshot& snapshot, JsonWriter& json) {
-                         WriteInstances(*query, snapshot, api.random(), json);
+                         WriteInstances(api, *query, snapshot, json);
                          return absl::OkStatus();
                        }};
   };

@@ -82,14 +82,13 @@ std::string NearNode(const Snapshot& snapshot, const std::string& near, const st
   return registry::LowerCase(entry->nodes.front()->name);
 }
 
-void Arrange(std::vector<const Instance*>& instances, const std::string& near, Random& random) {
+// Nearest first, and at random among those that are equally near.
+void Arrange(std::vector<const Instance*>& instances, const Distances& distances, Random& random) {
   for (size_t i = instances.size(); i > 1; --i) {
     std::swap(instances[i - 1], instances[random.Below(static_cast<uint32_t>(i))]);
   }
-  if (near.empty()) return;
-  std::stable_partition(instances.begin(), instances.end(), [&near](const Instance* instance) {
-    return registry::LowerCase(instance->node->name) == near;
-  });
+  distances.Sort(
+      instances, [](const Instance* instance) -> const auto& { return *instance->node; });
 }
 
 std::string_view ConsistencyName(Consistency consistency) {
@@ -107,8 +106,8 @@ absl::Status WriteExecution(Api& api, const Execution& execution, const Snapshot
   if (execution.connect) selection.set_connect(true);
   std::vector<const Instance*> instances = registry::SelectInstances(snapshot, selection);
   const std::string& near = execution.near.empty() ? selection.near() : execution.near;
-  Arrange(instances, NearNode(snapshot, near, execution.peer, api.context().node_name),
-          api.random());
+  const std::string from = NearNode(snapshot, near, execution.peer, api.context().node_name);
+  Arrange(instances, api.context().DistancesFrom(from), api.random());
   instances.resize(std::min(instances.size(), execution.limit));
 
   json.BeginObject();

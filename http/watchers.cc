@@ -13,25 +13,6 @@ namespace {
 // come back together.
 constexpr int kJitterPart = 16;
 
-std::string NamedTopic(char kind, std::string_view name) {
-  std::string topic(1, kind);
-  topic += name;
-  return topic;
-}
-
-std::set<std::string> TopicsOf(const registry::Changes& changes) {
-  std::set<std::string> topics;
-  if (changes.nodes) topics.insert(NodesTopic());
-  if (changes.services) topics.insert(ServicesTopic());
-  if (changes.checks) topics.insert(ChecksTopic());
-  for (const std::string& name : changes.node_names) topics.insert(NodeTopic(name));
-  for (const std::string& name : changes.service_names) topics.insert(ServiceTopic(name));
-  for (const std::string& name : changes.connect_names) topics.insert(ConnectTopic(name));
-  if (changes.queries) topics.insert(QueriesTopic());
-  if (changes.ingress) topics.insert(IngressTopic());
-  return topics;
-}
-
 // How an answer of this kind was made, as clients are told.
 std::string EffectiveName(Consistency consistency) {
   switch (consistency) {
@@ -73,47 +54,21 @@ std::string KeyOf(const Request& request, bool pretty) {
 
 }  // namespace
 
-std::string NodesTopic() { return "N"; }
-std::string ServicesTopic() { return "S"; }
-std::string ChecksTopic() { return "C"; }
-std::string NodeTopic(std::string_view lower_name) { return NamedTopic('n', lower_name); }
-std::string ServiceTopic(std::string_view lower_name) { return NamedTopic('s', lower_name); }
-std::string ConnectTopic(std::string_view lower_name) { return NamedTopic('m', lower_name); }
-std::string QueriesTopic() { return "Q"; }
-std::string IngressTopic() { return "I"; }
-
 Watchers::Watchers(Loop& loop, cluster::Consensus& consensus, const Clock& clock,
                    CacheMarks& cache_marks, uint64_t seed)
     : consensus_(consensus),
       clock_(clock),
       cache_marks_(cache_marks),
       random_(seed),
-      mailbox_(std::make_shared<LoopMailbox>(loop)),
-      timer_(loop.uv()) {
-  subscription_ =
-      consensus_.Subscribe([this](const registry::Changes& changes) { OnChanges(changes); });
-}
-
-Watchers::~Watchers() {
-  consensus_.Unsubscribe(subscription_);
-  mailbox_->Close();
-}
-
-void Watchers::OnChanges(const registry::Changes& changes) {
-  const std::lock_guard lock(feed_.mutex);
-  if (!feed_.waiting) return;
-  const bool post = feed_.topics.empty();
-  feed_.topics.merge(TopicsOf(changes));
-  if (post) LoopMailbox::Post(mailbox_, [this] { WakeChanged(); });
-}
+      feed_(loop, consensus, [this](const std::set<std::string>& topics) { WakeChanged(topics); }),
+      timer_(loop.uv()) {}
 
 void Watchers::Answer(const std::shared_ptr<Exchange>& exchange, const ReadOptions& options,
                       Reading reading) {
   ++counters_.asked;
   if (options.index > 0) {
     // From here on changes are told, so none can come between reading the index and waiting.
-    const std::lock_guard lock(feed_.mutex);
-    feed_.waiting = true;
+    feed_.Want(true);
   }
   {
     const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
@@ -156,8 +111,7 @@ void Watchers::Remove(uint64_t id) {
   --counters_.waiting;
   if (!waiters_.empty()) return;
   timer_.Cancel();
-  const std::lock_guard lock(feed_.mutex);
-  feed_.waiting = false;
+  feed_.Want(false);
 }
 
 void Watchers::SetTimer() {
@@ -166,12 +120,7 @@ void Watchers::SetTimer() {
   timer_.Once(std::max(left, absl::ZeroDuration()), [this] { WakeExpired(); });
 }
 
-void Watchers::WakeChanged() {
-  std::set<std::string> topics;
-  {
-    const std::lock_guard lock(feed_.mutex);
-    topics.swap(feed_.topics);
-  }
+void Watchers::WakeChanged(const std::set<std::string>& topics) {
   std::set<uint64_t> ids;
   for (const std::string& topic : topics) {
     const auto found = by_topic_.find(topic);

@@ -5,22 +5,21 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/loop.h"
-#include "base/loop_mailbox.h"
 #include "base/random.h"
+#include "cluster/change_feed.h"
 #include "cluster/consensus.h"
+#include "cluster/topics.h"
 #include "http/cache_marks.h"
 #include "http/exchange.h"
 #include "http/read_options.h"
@@ -28,17 +27,14 @@
 
 namespace pharos::http {
 
-// What a change may concern: all nodes, services or checks, or one node or service by its name in
-// lower case.
-std::string NodesTopic();
-std::string ServicesTopic();
-std::string ChecksTopic();
-std::string NodeTopic(std::string_view lower_name);
-std::string ServiceTopic(std::string_view lower_name);
-// The mesh of a service, all prepared queries, all ingress gateways.
-std::string ConnectTopic(std::string_view lower_name);
-std::string QueriesTopic();
-std::string IngressTopic();
+using cluster::ChecksTopic;
+using cluster::ConnectTopic;
+using cluster::IngressTopic;
+using cluster::NodesTopic;
+using cluster::NodeTopic;
+using cluster::QueriesTopic;
+using cluster::ServicesTopic;
+using cluster::ServiceTopic;
 
 // One read of the catalog: what it waits for and how it is answered. Functions of the snapshot and
 // of what they hold; called on the thread that the request came to, any number of times.
@@ -60,8 +56,7 @@ class Watchers {
   // On the loop's thread; what is borrowed outlives this.
   Watchers(Loop& loop, cluster::Consensus& consensus, const Clock& clock, CacheMarks& cache_marks,
            uint64_t seed);
-  // On the loop's thread, or once it has ended. Those who wait are forgotten.
-  ~Watchers();
+  // On the loop's thread, or once it has ended, this ends; those who wait are forgotten.
   Watchers(const Watchers&) = delete;
   Watchers& operator=(const Watchers&) = delete;
 
@@ -80,18 +75,10 @@ class Watchers {
     absl::Time deadline;
     uint64_t id;
   };
-  // Topics on their way from the raft thread to this one.
-  struct Feed {
-    std::mutex mutex;
-    bool waiting ABSL_GUARDED_BY(mutex) = false;          // Somebody waits.
-    std::set<std::string> topics ABSL_GUARDED_BY(mutex);  // Not empty: a turn is on its way.
-  };
   // Bodies made in one round, by what was asked.
   using Encoded = absl::flat_hash_map<std::string, std::shared_ptr<const Body>>;
 
-  // On the raft thread.
-  void OnChanges(const registry::Changes& changes);
-  void WakeChanged();
+  void WakeChanged(const std::set<std::string>& topics);
   void WakeExpired();
   void Add(Waiter waiter);
   void Remove(uint64_t id);
@@ -103,9 +90,7 @@ class Watchers {
   const Clock& clock_;
   CacheMarks& cache_marks_;
   Random random_;
-  Feed feed_;
-  std::shared_ptr<LoopMailbox> mailbox_;
-  int subscription_;
+  cluster::ChangeFeed feed_;
   LoopTimer timer_;
   uint64_t next_id_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Waiter>> waiters_;

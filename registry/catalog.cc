@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "registry/command.h"
@@ -15,6 +16,8 @@ namespace pharos::registry {
 namespace {
 
 constexpr std::string_view kConnectProxy = "connect-proxy";
+// When a command touches more services of a node than this, all of them are looked at.
+constexpr size_t kTouchedMax = 8;
 
 // The record to keep: the one before if nothing in it changes, so that its index stands still.
 template <typename T>
@@ -26,10 +29,10 @@ Ref<const T> KeepOrReplace(const Ref<const T>* before, std::unique_ptr<T> after,
 }
 
 // The element of a list sorted by id (without regard to case), or where it would go.
-template <typename T>
-auto FindById(std::vector<Ref<const T>>& list, std::string_view id) {
+template <typename List>
+auto FindById(List& list, std::string_view id) {
   return std::lower_bound(list.begin(), list.end(), id,
-                          [](const Ref<const T>& element, std::string_view wanted) {
+                          [](const auto& element, std::string_view wanted) {
                             return LessIgnoringCase(element->id, wanted);
                           });
 }
@@ -50,12 +53,15 @@ void Upsert(std::vector<Ref<const T>>& list, std::unique_ptr<T> record, uint64_t
   }
 }
 
-// The checks of a node, read once for all its services.
+// The checks of a node, read once for all its services, or for those of `ids` (null: all).
 class NodeChecks {
  public:
-  explicit NodeChecks(const NodeEntry* entry) {
+  NodeChecks(const NodeEntry* entry, const std::set<std::string>* ids) {
     if (entry == nullptr) return;
     for (const auto& check : entry->checks) {
+      if (ids != nullptr && !check->service_id.empty() && !Contains(*ids, check->service_id)) {
+        continue;
+      }
       Of& of = check->service_id.empty() ? node_ : services_[LowerCase(check->service_id)];
       of.worst = std::max(of.worst, check->status);
       of.checks.push_back(check.get());
@@ -83,6 +89,12 @@ class NodeChecks {
     static const Of kNone;
     const auto found = services_.find(lower_service_id);
     return found == services_.end() ? kNone : found->second;
+  }
+
+  static bool Contains(const std::set<std::string>& lower_ids, const std::string& id) {
+    return std::any_of(lower_ids.begin(), lower_ids.end(), [&id](const std::string& lower_id) {
+      return absl::EqualsIgnoreCase(lower_id, id);
+    });
   }
 
   Of node_;
@@ -234,8 +246,19 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
     after->node = KeepOrReplace(before == nullptr ? nullptr : &before->node,
                                 MakeNode(change.node(), head_.datacenter_), index);
   }
-  for (const auto& service : change.services()) {
-    Upsert(after->services, MakeService(service), index);
+  Touched touched;
+  touched.all = before == nullptr || before->node != after->node;
+  const auto touch = [&touched](const std::string& service_id) {
+    if (service_id.empty()) {
+      touched.all = true;
+    } else {
+      touched.service_ids.insert(LowerCase(service_id));
+    }
+  };
+  for (const auto& given : change.services()) {
+    std::unique_ptr<Service> service = MakeService(given);
+    touch(service->id);
+    Upsert(after->services, std::move(service), index);
   }
   for (const auto& given : change.checks()) {
     std::unique_ptr<HealthCheck> check = MakeHealthCheck(given);
@@ -248,9 +271,13 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
       }
       check->service_name = (*service)->name;
     }
+    touch(check->service_id);
+    // It may have been another's before.
+    const auto old = FindById(after->checks, given.id());
+    if (IsAt(after->checks, old, given.id())) touch((*old)->service_id);
     Upsert(after->checks, std::move(check), index);
   }
-  Replace(index, before, std::move(after));
+  Replace(index, before, std::move(after), std::move(touched));
   return absl::OkStatus();
 }
 
@@ -258,26 +285,32 @@ void Catalog::Deregister(uint64_t index, const catalog::v1::Deregister& change) 
   const NodeEntry* before = head_.FindNode(LowerCase(change.node()));
   if (before == nullptr) return;
   if (change.service_id().empty() && change.check_id().empty()) {
-    Replace(index, before, nullptr);
+    Replace(index, before, nullptr, {.service_ids = {}, .all = true});
     return;
   }
   auto after = std::make_unique<NodeEntry>(*before);
+  Touched touched;
   if (!change.service_id().empty()) {
     const auto at = FindById(after->services, change.service_id());
     if (IsAt(after->services, at, change.service_id())) after->services.erase(at);
-    const std::string id = LowerCase(change.service_id());
-    std::erase_if(after->checks,
-                  [&id](const auto& check) { return LowerCase(check->service_id) == id; });
+    std::erase_if(after->checks, [&change](const auto& check) {
+      return absl::EqualsIgnoreCase(check->service_id.get(), change.service_id());
+    });
+    touched.service_ids.insert(LowerCase(change.service_id()));
   }
   if (!change.check_id().empty()) {
     const auto at = FindById(after->checks, change.check_id());
-    if (IsAt(after->checks, at, change.check_id())) after->checks.erase(at);
+    if (IsAt(after->checks, at, change.check_id())) {
+      touched.all |= (*at)->service_id.empty();
+      touched.service_ids.insert(LowerCase((*at)->service_id));
+      after->checks.erase(at);
+    }
   }
-  Replace(index, before, std::move(after));
+  Replace(index, before, std::move(after), std::move(touched));
 }
 
 void Catalog::Replace(uint64_t index, const NodeEntry* before,
-                      std::unique_ptr<NodeEntry> replacement) {
+                      std::unique_ptr<NodeEntry> replacement, Touched touched) {
   if (before != nullptr && replacement != nullptr && HoldsTheSame(*before, *replacement)) return;
   changed_ = true;
   if (replacement != nullptr) replacement->modify_index = index;
@@ -285,7 +318,7 @@ void Catalog::Replace(uint64_t index, const NodeEntry* before,
   // Holds the old entry until everything that refers to it is brought up to date.
   const Ref<const NodeEntry> kept(before);
   UpdateIndexes(index, before, after.get());
-  UpdateInstances(index, before, after.get());
+  UpdateInstances(index, before, after.get(), touched);
   UpdateAddress(&AddressEntry::nodes, before == nullptr ? nullptr : before->node.get(),
                 after ? &after->node : nullptr);
   const std::string key = LowerCase(after ? after->node->name : before->node->name);
@@ -308,15 +341,44 @@ void Catalog::UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeE
   if (was.checks != is.checks) head_.checks_index_ = index;
 }
 
-void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after) {
+void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after,
+                              const Touched& touched) {
   static const std::vector<Ref<const Service>> kNone;
   const auto& old_services = before == nullptr ? kNone : before->services;
   const auto& new_services = after == nullptr ? kNone : after->services;
   const std::string node_key = LowerCase((after != nullptr ? after : before)->node->name);
   const bool same_node = before != nullptr && after != nullptr && before->node == after->node;
 
-  const NodeChecks old_checks(before), new_checks(after);
+  const bool few = !touched.all && touched.service_ids.size() <= kTouchedMax;
+  const std::set<std::string>* ids = few ? &touched.service_ids : nullptr;
+  const NodeChecks old_checks(before, ids), new_checks(after, ids);
 
+  // One service as it was and as it is (null: is not there).
+  const auto update = [&](const Ref<const Service>* was, const Ref<const Service>* is) {
+    const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
+    const Health health = new_checks.WorstOf(key.second);
+    const Service* const old_service = was == nullptr ? nullptr : was->get();
+    const Service* const new_service = is == nullptr ? nullptr : is->get();
+    if (was != nullptr && is != nullptr && *was == *is && same_node) {
+      if (NodeChecks::SameFor(key.second, old_checks, new_checks)) return;
+      if (health == old_checks.WorstOf(key.second)) {
+        UpdateInstance(index, key, old_service, new_service, {});
+        return;
+      }
+    }
+    UpdateAddress(&AddressEntry::services, old_service, is);
+    UpdateInstance(index, key, old_service, new_service,
+                   is == nullptr ? Ref<const Instance>() : MakeInstance(after->node, *is, health));
+  };
+
+  if (ids != nullptr) {
+    for (const std::string& id : *ids) {
+      const auto was = FindById(old_services, id), is = FindById(new_services, id);
+      const bool was_there = IsAt(old_services, was, id), is_there = IsAt(new_services, is, id);
+      if (was_there || is_there) update(was_there ? &*was : nullptr, is_there ? &*is : nullptr);
+    }
+    return;
+  }
   auto older = old_services.begin();
   auto newer = new_services.begin();
   // Both lists are sorted by id: one walk pairs what was with what is.
@@ -329,20 +391,7 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
         (newer != new_services.end() && !LessIgnoringCase((*older)->id, (*newer)->id));
     const Ref<const Service>* was = take_old ? &*older++ : nullptr;
     const Ref<const Service>* is = take_new ? &*newer++ : nullptr;
-    const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
-    const Health health = new_checks.WorstOf(key.second);
-    const Service* const old_service = was == nullptr ? nullptr : was->get();
-    const Service* const new_service = is == nullptr ? nullptr : is->get();
-    if (was != nullptr && is != nullptr && *was == *is && same_node) {
-      if (NodeChecks::SameFor(key.second, old_checks, new_checks)) continue;
-      if (health == old_checks.WorstOf(key.second)) {
-        UpdateInstance(index, key, old_service, new_service, {});
-        continue;
-      }
-    }
-    UpdateAddress(&AddressEntry::services, old_service, is);
-    UpdateInstance(index, key, old_service, new_service,
-                   is == nullptr ? Ref<const Instance>() : MakeInstance(after->node, *is, health));
+    update(was, is);
   }
 }
 
@@ -604,7 +653,7 @@ absl::Status Catalog::AddFromImage(const catalog::v1::ImageNode& given) {
       return known("check", check.check().id());
     }
   }
-  Replace(given.entry_modify_index(), nullptr, std::move(entry));
+  Replace(given.entry_modify_index(), nullptr, std::move(entry), {.service_ids = {}, .all = true});
   return absl::OkStatus();
 }
 

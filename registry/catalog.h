@@ -57,6 +57,12 @@ class Catalog {
     std::map<InstanceKey, Ref<const Instance>> instances;  // Null: removed.
     uint64_t index = 0;                                    // Of its last change.
   };
+  // Which of a node's services a command may have changed: so that a node with very many costs no
+  // more than what is changed.
+  struct Touched {
+    std::set<std::string> service_ids;  // In lower case.
+    bool all = false;                   // The node itself, or a check of it.
+  };
   // What is to be seen by the next snapshot. Bounded by what one batch of commands touches.
   using ServiceChanges = std::map<std::string, ServiceChange>;  // By name in lower case.
   struct Unpublished {
@@ -77,9 +83,11 @@ class Catalog {
 
   // Puts the entry in place of the one before (null: none) and brings all that depends on it up to
   // date: instances of services, addresses, indexes.
-  void Replace(uint64_t index, const NodeEntry* before, std::unique_ptr<NodeEntry> after);
+  void Replace(uint64_t index, const NodeEntry* before, std::unique_ptr<NodeEntry> after,
+               Touched touched);
   void UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after);
-  void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after);
+  void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after,
+                       const Touched& touched);
   // The same for one of a node's services (null: is not there): `instance` is what it now is, null
   // when what a check says of it has changed but not what that means.
   void UpdateInstance(uint64_t index, const InstanceKey& key, const Service* was, const Service* is,

@@ -4,11 +4,17 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "base/check.h"
+#include "base/random.h"
+#include "registry/records.h"
 
 namespace pharos::registry {
 namespace {
@@ -294,6 +300,80 @@ TEST_F(CatalogTest, KnowsWhichTagsThereAre) {
   EXPECT_TRUE(Now().HasTag("blue")) << "the other service has it still";
   Apply(R"(deregister { node: "beta" })");
   EXPECT_FALSE(Now().HasTag("blue"));
+}
+
+// Against a model that knows nothing of what a command touches.
+TEST_F(CatalogTest, ShowsTheHealthOfEveryInstanceAfterAnyCommand) {
+  constexpr int kIds = 12, kSteps = 4000;
+  Random random(7);
+  struct ModelCheck {
+    int service = -1;  // -1: of the node.
+    int status = 1;
+  };
+  std::map<int, int> services;       // Id to port.
+  std::map<int, ModelCheck> checks;  // By id.
+  Apply(R"(register { node { name: "alpha" address: "10.0.0.1" } })");
+  for (int step = 0; step < kSteps; ++step) {
+    const int id = static_cast<int>(random.Below(kIds)), other = static_cast<int>(random.Below(4));
+    const int status = 1 + static_cast<int>(random.Below(3));
+    const std::string node = R"(node { name: "alpha" address: "10.0.0.1" } )";
+    switch (random.Below(6)) {
+      case 0:
+        services[id] = step;
+        Apply(absl::StrFormat(R"(register { %s services { name: "web" id: "W%d" port: %d } })",
+                              node, id, step));
+        break;
+      case 1: {
+        // Many at once are looked at in another way than few.
+        std::string text;
+        for (int each = 0; each < kIds; ++each) {
+          services[each] = step;
+          text += absl::StrFormat(R"(services { name: "web" id: "w%d" port: %d })", each, step);
+        }
+        Apply("register { " + node + text + " }");
+        break;
+      }
+      case 2:
+        if (!services.contains(id)) break;
+        // A check may go from one service to another, and from one to the node.
+        checks[other] = {id, status};
+        Apply(
+            absl::StrFormat(R"(register { %s checks { id: "c%d" service_id: "w%d" status: %d } })",
+                            node, other, id, status));
+        break;
+      case 3:
+        if (random.Below(10) > 0) break;
+        checks[other] = {-1, status};
+        Apply(absl::StrFormat(R"(register { %s checks { id: "c%d" status: %d } })", node, other,
+                              status));
+        break;
+      case 4:
+        services.erase(id);
+        std::erase_if(checks, [id](const auto& check) { return check.second.service == id; });
+        Apply(absl::StrFormat(R"(deregister { node: "alpha" service_id: "w%d" })", id));
+        break;
+      default:
+        checks.erase(other);
+        Apply(absl::StrFormat(R"(deregister { node: "alpha" check_id: "c%d" })", other));
+    }
+    std::map<std::string, std::pair<int, int>> want, is;
+    for (const auto& [service, port] : services) {
+      int worst = 0;
+      for (const auto& [check, model] : checks) {
+        if (model.service == -1 || model.service == service)
+          worst = std::max(worst, model.status - 1);
+      }
+      want[absl::StrFormat("w%d", service)] = {port, worst};
+    }
+    if (const ServiceEntry* web = Now().FindService("web")) {
+      for (const auto& instance : web->instances) {
+        is[LowerCase(instance->service->id)] = {instance->service->port,
+                                                static_cast<int>(instance->health)};
+      }
+    }
+    ASSERT_EQ(is, want) << "after step " << step;
+    kept_.erase(kept_.begin(), kept_.end() - 1);
+  }
 }
 
 TEST_F(CatalogTest, BadCommandsAreRefusedInWords) {

@@ -33,7 +33,8 @@ class CatalogServer:
         folder = pathlib.Path(self._folder.name)
         self.dns_port, = lib.free_ports(1)
         (folder / "config.json").write_text(
-            json.dumps({**self.config, "ports": {"dns": self.dns_port, "http": -1}}))
+            json.dumps({**self.config, "ports": {"dns": self.dns_port, **dict.fromkeys(
+                ("http", "grpc", "serf_lan", "serf_wan", "server"), -1)}}))
         (folder / "commands.txtpb").write_text(CATALOG.read_text() + self.commands)
         self.process = subprocess.Popen(
             [lib.CATALOG_SERVER, folder / "config.json", folder / "commands.txtpb"],

@@ -138,7 +138,7 @@ class Agent:
         self.folder = pathlib.Path(self._folder.name)
         self.log_path = self.folder / "log"
         base = {"node_name": "agent-1", "bind_addr": "127.0.0.1", "log_level": "DEBUG",
-                "ports": dict(self.ports)}
+                "ports": {**self.ports, "grpc_tls": -1}}
         for key, value in (config or {}).items():
             if isinstance(value, dict):
                 value = {**base.get(key, {}), **value}

@@ -8,7 +8,9 @@
 #include "absl/status/status.h"
 #include "agent/config/config.h"
 #include "agent/dns_cache.h"
+#include "agent/gossip.h"
 #include "agent/local/local_agent.h"
+#include "agent/user_events.h"
 #include "dns/answer_config.h"
 #include "http/api.h"
 
@@ -28,6 +30,8 @@ struct AgentApi {
   // until it returns false.
   std::function<void(std::function<bool(const std::string&)> listener)> follow_metrics;
   DnsCache& dns_cache;
+  Gossip* gossip;  // Null: this agent is in no pool.
+  UserEvents& events;
   // Any thread: takes on the configuration files anew, and calls back on any thread when that is
   // done or has failed.
   std::function<void(std::function<void(absl::Status)>)> reload;
@@ -38,12 +42,18 @@ struct AgentApi {
 // Services, checks and maintenance at this agent.
 void AddLocalRoutes(http::Api& api, const AgentApi& agent);
 void AddRegistrationRoutes(http::Api& api, const AgentApi& agent);
-// The agent itself, its machine, and the members of its cluster.
+// The agent itself and its machine.
 void AddAgentRoutes(http::Api& api, const AgentApi& agent);
 void AddMonitorRoute(http::Api& api);
 void AddDnsRoutes(http::Api& api, const AgentApi& agent);
 void AddMetricsRoutes(http::Api& api, const AgentApi& agent);
 void AddExplainRoute(http::Api& api, const AgentApi& agent);
+// The members of the pools, user events, network coordinates and keys.
+void AddGossipRoutes(http::Api& api, const AgentApi& agent);
+
+// As objects of Consul's API.
+void WriteMember(const gossip::Member& member, JsonWriter& json);
+void WriteCoordinate(const gossip::Coordinate& coordinate, JsonWriter& json);
 
 // Runs `work` on the agent's thread, and answers with what it returns.
 void AnswerFromLocal(http::Api& api, const AgentApi& agent,

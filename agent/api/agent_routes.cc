@@ -1,11 +1,13 @@
-// The agent itself, its machine, and the members of its cluster.
+// The agent itself and its machine.
 
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,50 +29,11 @@ using http::Response;
 using Shared = std::shared_ptr<Exchange>;
 using Texts = std::map<std::string, std::string>;
 
-// Versions of the gossip protocol and of its delegate, as members tell them.
-constexpr int kProtocolMin = 1, kProtocolMax = 5, kProtocolCurrent = 2;
-constexpr int kDelegateMin = 2, kDelegateMax = 5, kDelegateCurrent = 4;
-constexpr int kAlive = 1;
-
 std::string BoolText(bool value) { return value ? "true" : "false"; }
 
 void WriteTexts(const Texts& texts, JsonWriter& json) {
   json.BeginObject();
   for (const auto& [key, value] : texts) json.Field(key, value);
-  json.EndObject();
-}
-
-// This node, as the only member there is as long as nobody gossips.
-void WriteMember(const AgentApi& agent, JsonWriter& json) {
-  const Config& config = agent.config;
-  Texts tags = {{"acls", "0"},
-                {"build", std::string(kVersion) + ":"},
-                {"dc", config.datacenter},
-                {"id", agent.node_id},
-                {"role", config.server ? "consul" : "node"},
-                {"segment", ""},
-                {"vsn", "2"},
-                {"vsn_max", "3"},
-                {"vsn_min", "2"}};
-  if (config.server) {
-    tags["port"] = absl::StrCat(config.ports.server);
-    tags["raft_vsn"] = "3";
-    tags["wan_join_port"] = absl::StrCat(config.ports.serf_wan);
-    if (config.bootstrap) tags["bootstrap"] = "1";
-  }
-  json.BeginObject();
-  json.Field("Name", config.node_name);
-  json.Field("Addr", config.advertise_addr.ToString());
-  json.IntField("Port", config.ports.serf_lan);
-  json.Key("Tags");
-  WriteTexts(tags, json);
-  json.IntField("Status", kAlive);
-  json.IntField("ProtocolMin", kProtocolMin);
-  json.IntField("ProtocolMax", kProtocolMax);
-  json.IntField("ProtocolCur", kProtocolCurrent);
-  json.IntField("DelegateMin", kDelegateMin);
-  json.IntField("DelegateMax", kDelegateMax);
-  json.IntField("DelegateCur", kDelegateCurrent);
   json.EndObject();
 }
 
@@ -110,7 +73,7 @@ void WriteDebugConfig(const AgentApi& agent, JsonWriter& json) {
   json.BoolField("DevMode", config.dev_mode);
   json.BoolField("EnableLocalScriptChecks", config.enable_local_script_checks);
   json.BoolField("EnableRemoteScriptChecks", config.enable_script_checks);
-  json.Field("EncryptKey", config.encrypt.empty() ? "" : "hidden");
+  json.Field("EncryptKey", config.gossip.encrypt.empty() ? "" : "hidden");
   json.IntField("HTTPPort", config.ports.http);
   json.IntField("HTTPSPort", config.ports.https);
   json.Field("NodeID", agent.node_id);
@@ -173,19 +136,62 @@ std::map<std::string, Texts> Statistics(const AgentApi& agent, const LocalAgent&
   return all;
 }
 
-Response Self(const AgentApi& agent, const LocalAgent& local, const cluster::ConsensusStatus& raft,
-              JsonWriter json) {
+// What the thread `gossip` knows of this agent; empty without it.
+struct PoolView {
+  std::optional<gossip::Member> self;
+  gossip::Coordinate coordinate;
+  std::map<std::string, Texts> statistics;
+};
+
+Texts PoolStatistics(const gossip::Pool& pool) {
+  const gossip::Serf& serf = pool.serf();
+  const auto count = [&](gossip::MemberStatus status) {
+    return std::count_if(serf.members().begin(), serf.members().end(),
+                         [status](const auto& entry) { return entry.second.status == status; });
+  };
+  return {{"coordinate_resets", absl::StrCat(serf.coordinate_resets())},
+          {"encrypted", BoolText(!pool.keyring().empty())},
+          {"event_queue", absl::StrCat(serf.events_queued())},
+          {"event_time", absl::StrCat(serf.event_clock())},
+          {"failed", absl::StrCat(count(gossip::MemberStatus::kFailed))},
+          {"health_score", absl::StrCat(serf.swim().health_score())},
+          {"intent_queue", absl::StrCat(serf.intents_queued())},
+          {"left", absl::StrCat(count(gossip::MemberStatus::kLeft))},
+          {"member_time", absl::StrCat(serf.clock())},
+          {"members", absl::StrCat(serf.members().size())},
+          {"query_queue", absl::StrCat(serf.queries_queued())},
+          {"query_time", absl::StrCat(serf.query_clock())}};
+}
+
+PoolView ViewPools(const Gossip& gossip) {
+  PoolView view;
+  view.self = gossip.lan()->serf().self();
+  view.coordinate = gossip.lan()->serf().coordinate();
+  view.statistics["serf_lan"] = PoolStatistics(*gossip.lan());
+  if (gossip.wan() != nullptr) view.statistics["serf_wan"] = PoolStatistics(*gossip.wan());
+  return view;
+}
+
+Response Self(const AgentApi& agent, const LocalAgent& local, const PoolView& pools,
+              const cluster::ConsensusStatus& raft, JsonWriter json) {
   json.BeginObject();
   json.Key("Config");
   WriteConfig(agent, json);
   json.Key("DebugConfig");
   WriteDebugConfig(agent, json);
-  json.RawField("Coord", R"({"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":1e-05})");
+  json.Key("Coord");
+  WriteCoordinate(pools.coordinate, json);
   json.Key("Member");
-  WriteMember(agent, json);
+  if (pools.self) {
+    WriteMember(*pools.self, json);
+  } else {
+    json.Null();
+  }
   json.Key("Stats");
   json.BeginObject();
-  for (const auto& [section, texts] : Statistics(agent, local, raft)) {
+  std::map<std::string, Texts> statistics = Statistics(agent, local, raft);
+  statistics.insert(pools.statistics.begin(), pools.statistics.end());
+  for (const auto& [section, texts] : statistics) {
     json.Key(section);
     WriteTexts(texts, json);
   }
@@ -263,21 +269,17 @@ Response Version(JsonWriter json) {
   return JsonResponse(json.Take());
 }
 
-Response Members(const AgentApi& agent, const http::Request& request, JsonWriter json) {
-  // A pool over datacenters has servers only.
-  const bool shown = !request.HasParameter("wan") || agent.config.server;
-  json.BeginArray();
-  if (shown) WriteMember(agent, json);
-  json.EndArray();
-  return JsonResponse(json.Take());
-}
-
 void AnswerSelf(http::Api& api, const AgentApi& agent, const Shared& exchange) {
   api.WithStatus([&api, &agent, exchange](const cluster::ConsensusStatus& status) {
-    AnswerFromLocal(api, agent, exchange,
-                    [&agent, status, json = api.MakeJson(exchange->request())](LocalAgent& local) {
-                      return Self(agent, local, status, json);
-                    });
+    const auto answer = [&api, &agent, exchange, status](const PoolView& pools) {
+      AnswerFromLocal(api, agent, exchange,
+                      [&agent, pools, status, json = api.MakeJson(exchange->request())](
+                          LocalAgent& local) { return Self(agent, local, pools, status, json); });
+    };
+    if (agent.gossip == nullptr) return answer({});
+    agent.gossip->lan()->loop().Post([&agent, answer, mailbox = api.mailbox()] {
+      LoopMailbox::Post(mailbox, [answer, pools = ViewPools(*agent.gossip)] { answer(pools); });
+    });
   });
 }
 
@@ -321,23 +323,9 @@ void AddAgentRoutes(http::Api& api, const AgentApi& agent) {
   });
   add(http::Method::kGet, "/v1/agent/version",
       [](A a, B, Exchange& exchange, T) { return Version(a.MakeJson(exchange.request())); });
-  add(http::Method::kGet, "/v1/agent/members", [](A a, B b, Exchange& exchange, T) {
-    return Members(b, exchange.request(), a.MakeJson(exchange.request()));
-  });
   add(http::Method::kPut, "/v1/agent/leave", [](A, B b, Exchange&, T) {
     b.leave();
     return http::EmptyResponse(200);
-  });
-  add(http::Method::kPut, "/v1/agent/force-leave/", [](A, B b, Exchange&, T node) {
-    // A node that is alive stays, in Consul as well.
-    if (node == b.config.node_name) return http::EmptyResponse(200);
-    return http::TextResponse(500, absl::StrFormat("agent: No node found with name '%s'", node));
-  });
-  add(http::Method::kPut, "/v1/agent/join/", [](A, B, Exchange&, T address) {
-    return http::TextResponse(
-        500, absl::StrFormat("1 error occurred:\n\t* Failed to join %s: this version does not "
-                             "gossip\n\n",
-                             address));
   });
   add(http::Method::kPut, "/v1/agent/token/", [](A, B, Exchange&, T) { return NoAcl(); });
   for (const http::Method method :

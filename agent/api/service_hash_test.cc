@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace pharos::agent {
 namespace {
 
@@ -9,7 +12,7 @@ namespace {
 TEST(ServiceContentHash, IsConsuls) {
   registry::Service foo;
   foo.id = foo.name = "foo";
-  foo.tags = {"bar", "baz"};
+  foo.tags = std::vector<std::string>{"bar", "baz"};
   foo.port = 8000;
   EXPECT_EQ(ServiceContentHash(foo), "6b13684bfe179e67");
 
@@ -18,8 +21,8 @@ TEST(ServiceContentHash, IsConsuls) {
   addressed.name = "addr";
   addressed.address = "10.0.0.1";
   addressed.port = 80;
-  addressed.meta = {{"v", "1"}};
-  addressed.tagged_addresses = {
+  addressed.meta = registry::StringPairs{{"v", "1"}};
+  addressed.tagged_addresses = std::vector<registry::TaggedAddress>{
       {"lan_ipv4", "10.0.0.1", 80}, {"wan", "1.2.3.4", 99}, {"wan_ipv4", "10.0.0.1", 80}};
   EXPECT_EQ(ServiceContentHash(addressed), "8829ae9b181901af");
 

@@ -90,7 +90,8 @@ int HttpPort(const Agent& agent, bool tls) {
   return -1;
 }
 
-// What listens: of the cluster ports none does in this version.
+int PortOrOff(const SocketAddress& address) { return address.port == 0 ? -1 : int{address.port}; }
+
 void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
   std::vector<std::string> client;
   client.reserve(config.addresses.dns.size());
@@ -102,15 +103,16 @@ void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
       "         Node name: '%s'\n"
       "        Datacenter: '%s' (Segment: '%s')\n"
       "            Server: %s (Bootstrap: %s)\n"
-      "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: -1, DNS: %d)\n"
-      "      Cluster Addr: %s (LAN: -1, WAN: -1)\n"
+      "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
+      "      Cluster Addr: %s (LAN: %d, WAN: %d)\n"
       "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
       "Auto-Encrypt-TLS: false\n\n",
       kVersion, agent.node_id(), config.node_name, config.datacenter, config.server ? "<all>" : "",
       config.server ? "true" : "false", config.bootstrap ? "true" : "false",
-      absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true),
+      absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true), config.ports.grpc,
       dns.empty() ? -1 : int{dns.front().port}, config.advertise_addr.ToString(),
-      config.encrypt.empty() ? "false" : "true");
+      PortOrOff(agent.lan_address()), PortOrOff(agent.wan_address()),
+      config.gossip.encrypt.empty() ? "false" : "true");
 }
 
 void LogNotes(const LoadedConfig& loaded) {
@@ -137,6 +139,12 @@ void Reload(const ConfigRequest& request, Agent& agent) {
                std::string(status.message()));
   }
   agent.AnswerReloads(status);
+}
+
+// Whether the agent says good-bye to its cluster before it ends.
+bool LeavesAt(int signal, const Config& config, const Agent& agent) {
+  if (agent.leave_wanted()) return true;
+  return signal == SIGINT ? !config.skip_leave_on_interrupt : config.leave_on_terminate;
 }
 
 // `left`: whether the agent ended because it was told to leave its cluster.
@@ -171,12 +179,13 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
         break;
       default:
         LetSignalsKill();
+        RETURN_IF_ERROR(agent->failure());
         out << "==> Caught a signal to stop; stopping the agent\n" << std::flush;
-        left = agent->left();
-        if (left ||
-            (signal == SIGTERM ? config.leave_on_terminate : !config.skip_leave_on_interrupt)) {
-          agent->LeaveCluster();
+        if (LeavesAt(signal, config, *agent)) {
+          out << "==> Gracefully shutting down agent...\n" << std::flush;
+          agent->Leave();
         }
+        left = agent->left();
         return absl::OkStatus();
     }
   }

@@ -94,7 +94,8 @@ TEST(Version, PrintsForPeopleAndForPrograms) {
 
 TEST(Validate, SaysWhetherAnAgentCouldStart) {
   const ConfigFile good(
-      "data_dir = \"/d\" bind_addr = \"127.0.0.1\" ports { https = 8501 grpc = 8502 }");
+      "data_dir = \"/d\" bind_addr = \"127.0.0.1\" "
+      "ports { https = 8501 } experiments = [\"new\"]");
   const Outcome valid = RunPharos({"validate", good.path()});
   EXPECT_EQ(valid.exit_status, 0) << valid.err;
   EXPECT_THAT(valid.out, HasSubstr("HTTPS is not started\n"));

@@ -4,11 +4,12 @@
 #include <limits>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "agent/config/build_cluster.h"
 #include "agent/config/build_edns.h"
+#include "agent/config/build_gossip.h"
+#include "agent/config/build_grpc.h"
 #include "agent/config/build_http.h"
 #include "agent/config/build_limits.h"
 #include "agent/config/build_recursion.h"
@@ -216,23 +217,6 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
   }
 }
 
-void BuildEncrypt(const Settings& settings, Config& config) {
-  settings.Read("encrypt", config.encrypt);
-  if (config.encrypt.empty()) return;
-  std::string key;
-  std::string why;
-  if (!absl::Base64Unescape(config.encrypt, &key)) {
-    why = "it is not base64";
-  } else if (key.size() != 16 && key.size() != 24 && key.size() != 32) {
-    why = absl::StrFormat("it has %d octets; expected 16, 24 or 32", key.size());
-  } else {
-    return;
-  }
-  // The key itself is a secret, even a wrong one, and stays out of the message.
-  settings.Problem(
-      "encrypt", WithTemplateHint(absl::StrCat("encrypt has invalid key: ", why), config.encrypt));
-}
-
 void BuildTls(const Settings& settings, Config& config, BuildNotes& notes) {
   const auto read = [&](const std::string& name, std::string& target) {
     settings.Read(name, target);
@@ -287,7 +271,8 @@ Config BuildConfig(const Value& tree, const SourceNames& names, const Machine& m
   BuildDnsLimits(settings, config);
   BuildQueryTaps(settings, config);
   BuildHttp(settings, config);
-  BuildEncrypt(settings, config);
+  BuildGrpc(settings, config, notes);
+  BuildGossip(settings, machine, config);
   BuildTls(settings, config, notes);
   BuildLog(settings, config);
   BuildTelemetry(settings, config, notes);

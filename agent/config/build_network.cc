@@ -80,11 +80,13 @@ void BuildAddresses(const Settings& settings, const Machine& machine, Config& co
   std::vector<ListenAddress> client = {{IpAddress::V4({127, 0, 0, 1}), ""}};
   ReadListeners(settings, "client_addr", machine, client);
   std::vector<ListenAddress> dns = client;
-  config.addresses.http = config.addresses.https = config.addresses.grpc = client;
+  config.addresses.http = config.addresses.https = client;
+  config.addresses.grpc = config.addresses.grpc_tls = client;
   ReadListeners(settings, "addresses.dns", machine, dns);
   ReadListeners(settings, "addresses.http", machine, config.addresses.http);
   ReadListeners(settings, "addresses.https", machine, config.addresses.https);
   ReadListeners(settings, "addresses.grpc", machine, config.addresses.grpc);
+  ReadListeners(settings, "addresses.grpc_tls", machine, config.addresses.grpc_tls);
   for (const ListenAddress& listen : dns) {
     if (listen.unix_path.empty()) {
       config.addresses.dns.push_back(listen.ip);
@@ -231,6 +233,9 @@ void CheckClashes(const Settings& settings, const Config& config) {
   }
   for (const ListenAddress& at : config.addresses.grpc) {
     clashes.Add("gRPC", "ports.grpc", at, ports.grpc);
+  }
+  for (const ListenAddress& at : config.addresses.grpc_tls) {
+    clashes.Add("gRPC TLS", "ports.grpc_tls", at, ports.grpc_tls);
   }
   if (config.server) clashes.Add("RPC Advertise", "ports.server", advertised, ports.server);
   clashes.Add("Serf Advertise LAN", "ports.serf_lan", advertised, ports.serf_lan);

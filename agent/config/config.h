@@ -13,6 +13,7 @@
 #include "base/cidr.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "cluster/gossip/profile.h"
 #include "dns/cookie.h"
 #include "dns/name.h"
 #include "dns/observer_options.h"
@@ -31,7 +32,7 @@ struct ListenAddress {
 
 struct Addresses {
   std::vector<IpAddress> dns;
-  std::vector<ListenAddress> http, https, grpc;
+  std::vector<ListenAddress> http, https, grpc, grpc_tls;
 };
 
 // -1: the listener is off.
@@ -123,6 +124,14 @@ struct HttpConfig {
   int threads = 2;
 };
 
+struct GrpcConfig {
+  TlsFiles tls;                  // Of ports.grpc_tls.
+  bool verify_incoming = false;  // Its clients need a certificate of ours.
+  // A connection that is silent for so long is pinged, and given up when no answer comes in time.
+  absl::Duration keepalive_interval = absl::Milliseconds(400);
+  absl::Duration keepalive_timeout = absl::Milliseconds(400);
+};
+
 struct ChecksConfig {
   int output_octets_max = 4096;  // What is kept of a check's output.
   bool discard_output = false;
@@ -136,6 +145,25 @@ struct TelemetryConfig {
   bool disable_hostname = true;  // Of the names of gauges.
   bool filter_default = true;
   std::vector<std::string> prefix_filter;  // Beginnings of names behind `+` or `-`.
+};
+
+// One pool: LAN for the agents of the datacenter, WAN for the servers of all datacenters.
+struct PoolConfig {
+  IpAddress bind;  // bind_addr unless given.
+  gossip::Profile profile;
+  std::vector<std::string> start_join, retry_join;
+  absl::Duration retry_interval = absl::Seconds(30);
+  int retry_max = 0;  // 0: for ever.
+  absl::Duration reconnect_timeout = absl::Hours(72);
+  std::vector<Cidr> allowed;  // Empty: everybody.
+};
+
+struct GossipConfig {
+  PoolConfig lan, wan;
+  std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
+  bool verify_incoming = true, verify_outgoing = true;
+  bool keep_keys = true;  // In files below data_dir.
+  bool rejoin_after_leave = false;
 };
 
 // Names and meanings are those of Consul's autopilot.
@@ -188,9 +216,10 @@ struct Config {
 
   DnsConfig dns;
   HttpConfig http;
+  GrpcConfig grpc;
   ChecksConfig checks_config;
   TlsFiles tls;
-  std::string encrypt;  // Base64 of 16, 24 or 32 octets, or empty.
+  GossipConfig gossip;
   LogOptions log;
   TelemetryConfig telemetry;
 

@@ -249,6 +249,7 @@ service {
 )"});
   ASSERT_TRUE(node.ok()) << node.status();
   EXPECT_EQ(node->config.services.at(0).checks.at(0).tcp, "localhost:6379");
+  EXPECT_THAT(node->config.gossip.lan.retry_join, ElementsAre("server-1"));
   EXPECT_THAT(node->config.cluster.retry_join, ElementsAre("server-1"));
 }
 
@@ -438,6 +439,14 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
        "-hcl:2:25: dns_config.node_ttl: invalid duration: \"-5s\": it is negative"},
       {"encrypt of the wrong size", "encrypt = \"aGVsbG8=\"",
        "-hcl:2:11: encrypt has invalid key: it has 5 octets; expected 16, 24 or 32"},
+      {"an address to join that is none", "retry_join = [\"a:x\"]",
+       "-hcl:2:14: retry_join: the address to join is \"a:x\"; expected an IP address or a host "
+       "name, with or without a port, such as 10.0.0.1, [::1]:8301 or server-1:8301"},
+      {"a profile of gossip that is none", "gossip_lan { profile = \"quick\" }",
+       "-hcl:2:24: gossip_lan.profile is \"quick\"; expected lan, wan, local or fast"},
+      {"a probe that cannot end", "gossip_lan { probe_timeout = \"2s\" }",
+       "-hcl:2:30: gossip_lan.probe_timeout is longer than gossip_lan.probe_interval, so that no "
+       "probe could end in time"},
       {"encrypt that is no base64", "encrypt = \"<output of keygen>\"",
        "-hcl:2:11: encrypt has invalid key: it is not base64"},
       {"log_level", "log_level = \"loud\"",
@@ -500,7 +509,8 @@ TEST(LoadConfig, AsksWhichOfSeveralPrivateAddressesToUse) {
 }
 
 TEST(LoadConfig, LaysFilesOverTheDefaultsOfDev) {
-  const auto loaded = LoadHcl({"log_level = \"INFO\" data_dir = \"/ignored\" retry_max = 1"}, true);
+  const auto loaded =
+      LoadHcl({"log_level = \"INFO\" data_dir = \"/ignored\" session_ttl_min = \"1s\""}, true);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = loaded->config;
   EXPECT_TRUE(config.dev_mode && config.server && config.bootstrap);
@@ -508,7 +518,7 @@ TEST(LoadConfig, LaysFilesOverTheDefaultsOfDev) {
   EXPECT_EQ(config.ports.grpc, 8502);
   EXPECT_EQ(config.log.level, LogLevel::kInfo);
   EXPECT_EQ(config.data_dir, "");
-  EXPECT_THAT(loaded->no_effect_keys, ElementsAre("retry_max"));
+  EXPECT_THAT(loaded->no_effect_keys, ElementsAre("session_ttl_min"));
   const auto expect = LoadHcl({"bootstrap_expect = 3"}, true);
   EXPECT_EQ(std::string(expect.status().message()),
             "-hcl:1:20: 'bootstrap_expect > 0' not allowed in dev mode");

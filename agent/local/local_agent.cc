@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "agent/local/body.h"
+#include "agent/local/leases.h"
 #include "agent/registration.h"
 #include "base/ip_address.h"
 #include "base/log.h"
@@ -149,6 +150,7 @@ void LocalAgent::Open() {
   output_timer_ = std::make_unique<LoopTimer>(loop_->uv());
   reap_timer_ = std::make_unique<LoopTimer>(loop_->uv());
   reap_timer_->Every(kReapInterval, [this] { DeregisterLongCritical(); });
+  leases_ = std::make_unique<Leases>(*this, store_, clock_, *loop_, SecureRandomU64());
   LoadKept();
   subscription_ = consensus_.Subscribe([this](const registry::Changes& changes) {
     if (alias_checks_.load() == 0 || !changes.checks) return;
@@ -159,6 +161,8 @@ void LocalAgent::Open() {
 void LocalAgent::Close() {
   mailbox_->Close();
   service_waits_.clear();
+  waiting_for_step_.clear();
+  leases_.reset();
   runner_.reset();
   sync_timer_.reset();
   output_timer_.reset();
@@ -204,7 +208,8 @@ void LocalAgent::TakeDefinitions(const Config& config) {
   for (const CheckDefinition& check : config.checks) checks.insert(check.id);
 
   const auto goes = [this](Source source, bool named) {
-    return !named && (source == Source::kConfig || keeps_nothing_);
+    if (named || source == Source::kLease) return false;
+    return source == Source::kConfig || keeps_nothing_;
   };
   std::vector<std::string> gone;
   for (const auto& [id, check] : state_.checks) {
@@ -246,11 +251,13 @@ void LocalAgent::LoadKept() {
   for (const KeptRegistration& kept : store_.Load(Kept::kMaintenance)) {
     if (kept.id.empty() || state_.FindService(kept.id)) AddMaintenance(kept.id, kept.body);
   }
+  leases_->Restore();
 }
 
 void LocalAgent::AddService(ServiceDefinition definition, Source source) {
   FillTaggedAddresses(definition);
   const std::string id = definition.id;
+  if (source != Source::kLease) TakeFromLease(id);
   TellWaiting(id);
   const std::vector<CheckDefinition> checks = definition.checks;
   state_.services[id] = {.definition = std::move(definition), .source = source};
@@ -284,7 +291,7 @@ void LocalAgent::AddCheck(const CheckDefinition& definition, Source source) {
   alias_checks_ += check.type == "alias" ? 1 : 0;
   check.definition = definition;
   const registry::Health initial = check.status;
-  state_.checks[id] = std::move(check);
+  state_.SetCheck(std::move(check));
   const absl::Status started = runner_->Set(definition, initial, ttl_deadline);
   if (!started.ok()) {
     PHAROS_LOG(kError, "agent", "Check \"%s\" is not run: %s", id, std::string(started.message()));
@@ -294,7 +301,7 @@ void LocalAgent::AddCheck(const CheckDefinition& definition, Source source) {
 void LocalAgent::AddMaintenance(const std::string& service_id, const std::string& reason) {
   LocalCheck check = MakeMaintenanceCheck(service_id, reason);
   check.critical_since = clock_.Now();
-  state_.checks[check.definition.id] = std::move(check);
+  state_.SetCheck(std::move(check));
 }
 
 void LocalAgent::RemoveCheck(const std::string& id) {
@@ -310,7 +317,7 @@ void LocalAgent::RemoveCheck(const std::string& id) {
   if (found->second.type == "ttl") store_.RemoveTtl(id);
   runner_->Remove(id);
   changed_outputs_.erase(id);
-  state_.checks.erase(found);
+  state_.EraseCheck(id);
 }
 
 void LocalAgent::RemoveService(const std::string& id) {
@@ -362,6 +369,7 @@ void LocalAgent::DeregisterService(const std::string& id, Done done) {
         "Unknown service ID \"%s\". Ensure that the service ID is passed, not the service name.",
         id)));
   }
+  TakeFromLease(id);
   RemoveService(id);
   PHAROS_LOG(kInfo, "agent", "Deregistered service: service=%s", id);
   Push(DeregisterOf(node_name(), id, ""), std::move(done));
@@ -422,6 +430,76 @@ void LocalAgent::SetMaintenance(const std::string& service_id, bool enable,
   AddMaintenance(service_id, reason);
   PHAROS_LOG(kInfo, "agent", "Entered maintenance mode: %s", id);
   PushCheck(state_.checks[id], std::move(done));
+}
+
+void LocalAgent::WhenInStep(Indexed done) {
+  if (out_of_step_) {
+    waiting_for_step_.push_back(std::move(done));
+    return;
+  }
+  uint64_t index = 0;
+  {
+    const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
+    index = snapshot->index();
+  }
+  done(index);
+}
+
+void LocalAgent::FoundInStep() {
+  out_of_step_ = false;
+  std::vector<Indexed> waiting;
+  waiting.swap(waiting_for_step_);
+  for (Indexed& done : waiting) WhenInStep(std::move(done));
+}
+
+void LocalAgent::ChangeHeld(std::vector<Held> set, const std::vector<std::string>& removed,
+                            Indexed done) {
+  catalog::v1::Command command;
+  catalog::v1::Batch& batch = *command.mutable_batch();
+  for (const std::string& id : removed) {
+    RemoveService(id);
+    *batch.add_commands() = DeregisterOf(node_name(), id, "");
+  }
+  std::vector<std::string> ids;
+  if (!set.empty()) {
+    catalog::v1::Register& change = *batch.add_commands()->mutable_register_();
+    *change.mutable_node() = node_.node();
+    for (Held& held : set) {
+      const std::string id = held.service.id;
+      AddService(std::move(held.service), Source::kLease);
+      LocalCheck check;
+      check.definition.id = LeaseCheckId(id);
+      check.definition.name = "Lease";
+      check.definition.service_id = id;
+      check.source = Source::kLease;
+      check.type = "lease";
+      check.status = held.health;
+      check.output = std::move(held.output);
+      if (check.status == registry::Health::kCritical) check.critical_since = clock_.Now();
+      *change.add_services() = MakeServiceRecord(state_.services[id].definition);
+      *change.add_checks() = MakeCheckRecord(state_.SetCheck(std::move(check)));
+      ids.push_back(id);
+    }
+  }
+  if (batch.commands_size() == 0) return WhenInStep(std::move(done));
+  if (batch.commands_size() == 1) {
+    // No batch is cheaper to apply: nothing has to be kept for taking it back.
+    catalog::v1::Command single = std::move(*batch.mutable_commands(0));
+    command = std::move(single);
+  }
+  Push(std::move(command),
+       [this, ids = std::move(ids), done = std::move(done)](const absl::Status& status) mutable {
+         if (status.ok()) return WhenInStep(std::move(done));
+         for (const std::string& id : ids) RemoveService(id);
+         done(status);
+       });
+}
+
+void LocalAgent::TakeFromLease(const std::string& id) {
+  const LocalService* service = state_.FindService(id);
+  if (service == nullptr || service->source != Source::kLease) return;
+  RemoveCheck(LeaseCheckId(id));
+  leases_->OnTaken(id);
 }
 
 void LocalAgent::WaitForService(const std::string& id, absl::Duration wait, ServiceWait tell) {
@@ -521,6 +599,7 @@ void LocalAgent::Push(catalog::v1::Command command, Done done) {
         PHAROS_LOG(kError, "agent", "The catalog did not take a change, which is tried again: %s",
                    std::string(status.message()));
         ++sync_failures_;
+        out_of_step_ = true;
         ScheduleSync(sync_backoff_);
       }
       acknowledged_ = std::max(acknowledged_, number);
@@ -575,6 +654,7 @@ void LocalAgent::Sync(Done done) {
   }
   const auto finish = [this, done = std::move(done)](const absl::Status& status) {
     if (status.ok()) {
+      FoundInStep();
       last_sync_ = clock_.Now();
       sync_backoff_ = kRetryMin;
       ScheduleSync(kSyncInterval);

@@ -27,6 +27,8 @@
 
 namespace pharos::agent {
 
+class Leases;
+
 class LocalAgent {
  public:
   // Called on the thread `checks`, once the catalog has the change or, when it cannot be reached,
@@ -76,6 +78,22 @@ class LocalAgent {
   void SetMaintenance(const std::string& service_id, bool enable, const std::string& reason,
                       Done done);
 
+  // Calls `done` with the catalog's index once it has all that was registered here so far: at once,
+  // unless it could not be reached meanwhile.
+  using Indexed = std::function<void(const absl::StatusOr<uint64_t>&)>;
+  void WhenInStep(Indexed done);
+
+  // An instance that a lease holds (agent/local/leases.h), and how it does.
+  struct Held {
+    ServiceDefinition service;  // Without checks.
+    registry::Health health = registry::Health::kPassing;
+    std::string output;
+  };
+  // Sets and removes such instances, all at once or (InvalidArgument) not at all.
+  void ChangeHeld(std::vector<Held> set, const std::vector<std::string>& removed, Indexed done);
+  Leases& leases() { return *leases_; }
+  const Leases& leases() const { return *leases_; }
+
   // Calls `tell` once, when the service of that id has changed, come or gone, or after `wait`.
   using ServiceWait = std::function<void()>;
   void WaitForService(const std::string& id, absl::Duration wait, ServiceWait tell);
@@ -100,6 +118,9 @@ class LocalAgent {
   void AddMaintenance(const std::string& service_id, const std::string& reason);
   void RemoveCheck(const std::string& id);
   void RemoveService(const std::string& id);
+  // Something else takes the place of what a lease holds, or takes it away.
+  void TakeFromLease(const std::string& id);
+  void FoundInStep();
   void OnReport(CheckReport report);
   AliasResult ReadAlias(const CheckDefinition& definition) const;
   void DeregisterLongCritical();
@@ -134,6 +155,9 @@ class LocalAgent {
   uint64_t pushed_ = 0;
   uint64_t acknowledged_ = 0;
   std::deque<std::pair<uint64_t, Done>> waiting_for_push_;
+  // A change was lost on its way to the catalog, and no sync has made up for it yet.
+  bool out_of_step_ = false;
+  std::vector<Indexed> waiting_for_step_;
   uint64_t last_wait_ = 0;
   std::map<uint64_t, Waiting> service_waits_;
   std::atomic<int> alias_checks_ = 0;  // Read by the raft thread, for which nothing depends on it.
@@ -141,6 +165,7 @@ class LocalAgent {
   std::unique_ptr<Loop> loop_;
   std::shared_ptr<LoopMailbox> mailbox_;
   std::unique_ptr<CheckRunner> runner_;
+  std::unique_ptr<Leases> leases_;
   std::unique_ptr<LoopTimer> sync_timer_, output_timer_, reap_timer_, tick_timer_;
 };
 

@@ -178,7 +178,7 @@ TEST_F(LocalAgentTest, TakesTagsOfTheCatalogWhereTheyMayBeOverridden) {
   ASSERT_TRUE(consensus_.ProposeAndWait(foreign).ok());
   ASSERT_TRUE(agent_->Reload(config_).ok());
   const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
-  EXPECT_THAT(snapshot->FindNode("alpha")->services.at(0)->tags, ElementsAre("b"));
+  EXPECT_THAT(snapshot->FindNode("alpha")->services.at(0)->tags.get(), ElementsAre("b"));
 }
 
 TEST_F(LocalAgentTest, AliasesFollowWhatTheyStandFor) {
@@ -211,7 +211,7 @@ TEST_F(LocalAgentTest, HoldsOutputAloneBackForAsLongAsItIsTold) {
     CHECK(consensus_.ProposeAndWait(other).ok());
     const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
     for (const auto& check : snapshot->FindNode("alpha")->checks) {
-      if (check->id == "service:web") return check->output;
+      if (check->id == "service:web") return check->output.get();
     }
     return std::string("none");
   };

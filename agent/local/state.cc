@@ -17,11 +17,27 @@ const LocalService* LocalState::FindService(const std::string& id) const {
   return found == services.end() ? nullptr : &found->second;
 }
 
+LocalCheck& LocalState::SetCheck(LocalCheck check) {
+  const std::string id = check.definition.id;
+  EraseCheck(id);
+  check_ids[check.definition.service_id].insert(id);
+  return checks[id] = std::move(check);
+}
+
+void LocalState::EraseCheck(const std::string& id) {
+  const auto found = checks.find(id);
+  if (found == checks.end()) return;
+  const auto ids = check_ids.find(found->second.definition.service_id);
+  ids->second.erase(id);
+  if (ids->second.empty()) check_ids.erase(ids);
+  checks.erase(found);
+}
+
 std::vector<const LocalCheck*> LocalState::ChecksOf(const std::string& service_id) const {
   std::vector<const LocalCheck*> found;
-  for (const auto& [id, check] : checks) {
-    if (check.definition.service_id == service_id) found.push_back(&check);
-  }
+  const auto ids = check_ids.find(service_id);
+  if (ids == check_ids.end()) return found;
+  for (const std::string& id : ids->second) found.push_back(&checks.find(id)->second);
   return found;
 }
 
@@ -34,6 +50,8 @@ registry::Health InitialStatus(const CheckDefinition& definition) {
 std::string MaintenanceCheckId(const std::string& service_id) {
   return service_id.empty() ? "_node_maintenance" : "_service_maintenance:" + service_id;
 }
+
+std::string LeaseCheckId(const std::string& service_id) { return "lease:" + service_id; }
 
 LocalCheck MakeMaintenanceCheck(const std::string& service_id, const std::string& reason) {
   LocalCheck check;

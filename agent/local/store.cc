@@ -58,6 +58,8 @@ std::string Store::FolderOf(Kept kept) const {
       return data_dir_ + "/services";
     case Kept::kCheck:
       return data_dir_ + "/checks";
+    case Kept::kLease:
+      return data_dir_ + "/leases";
     case Kept::kMaintenance:
       break;
   }
@@ -75,6 +77,13 @@ std::string Store::PathOf(const std::string& folder, const std::string& id) cons
 absl::Status Store::Put(Kept kept, const std::string& id, std::string_view body) {
   if (data_dir_.empty()) return absl::OkStatus();
   const std::string folder = FolderOf(kept);
+  if (kept == Kept::kLease) {
+    const std::string path = PathOf(folder, id);
+    const absl::Status put = ReplaceFileLoosely(path, Encode(id, body));
+    if (!absl::IsNotFound(put)) return put;
+    RETURN_IF_ERROR(CreateDirectories(folder));
+    return ReplaceFileLoosely(path, Encode(id, body));
+  }
   RETURN_IF_ERROR(CreateDirectories(folder));
   return ReplaceFile(PathOf(folder, id), Encode(id, body));
 }
@@ -82,6 +91,11 @@ absl::Status Store::Put(Kept kept, const std::string& id, std::string_view body)
 absl::Status Store::Remove(Kept kept, const std::string& id) {
   if (data_dir_.empty()) return absl::OkStatus();
   const std::string folder = FolderOf(kept);
+  std::error_code none;
+  if (kept == Kept::kLease) {
+    std::filesystem::remove(PathOf(folder, id), none);
+    return absl::OkStatus();
+  }
   if (!std::filesystem::exists(folder)) return absl::OkStatus();
   return RemoveFile(PathOf(folder, id));
 }

@@ -13,7 +13,8 @@
 
 namespace pharos::agent {
 
-enum class Kept { kService, kCheck, kMaintenance };
+// A lease survives the process alone: its holder's connection is lost with the machine.
+enum class Kept { kService, kCheck, kMaintenance, kLease };
 
 struct KeptRegistration {
   std::string id;    // Of a maintenance, the service's; empty for the node's.
@@ -32,7 +33,7 @@ class Store {
   // An empty path keeps nothing (-dev).
   explicit Store(std::string data_dir) : data_dir_(std::move(data_dir)) {}
 
-  // Durable when it returns.
+  // Durable when it returns, but for leases.
   absl::Status Put(Kept kept, const std::string& id, std::string_view body);
   absl::Status Remove(Kept kept, const std::string& id);
   // Everything of a kind, by id. What cannot be read is left where it is, and said in the log.

@@ -12,6 +12,7 @@
 
 #include "absl/strings/ascii.h"
 #include "agent/checks/check_type.h"
+#include "agent/local/leases.h"
 #include "agent/version.h"
 #include "dns/uv_resolver.h"
 #include "dns/worker.h"
@@ -350,6 +351,35 @@ void CollectHttp(http::Server& http, Families& families) {
   });
 }
 
+void CollectGrpc(const rpc::RpcCounters& counters, Families& families) {
+  const std::string streams = "pharos_grpc_streams";
+  families.Gauge(streams, "gRPC streams that are open, by kind.",
+                 static_cast<double>(counters.hold_streams), {{"kind", "hold"}});
+  families.Gauge(streams, "", static_cast<double>(counters.watch_streams), {{"kind", "watch"}});
+  families.Gauge(streams, "", static_cast<double>(counters.health_streams), {{"kind", "health"}});
+  families.Gauge(streams, "", static_cast<double>(counters.xds_streams), {{"kind", "xds"}});
+  families.Counter("pharos_grpc_calls_total", "Unary gRPC calls taken.", counters.calls);
+  families.Counter("pharos_grpc_invalid_total", "gRPC requests refused as invalid.",
+                   counters.invalid);
+  families.Counter("pharos_grpc_streams_refused_total",
+                   "gRPC streams refused because too many were open.", counters.refused_streams);
+  families.Counter("pharos_grpc_streams_stalled_total",
+                   "gRPC streams ended because their client did not read.", counters.stalled);
+  families.Counter("pharos_grpc_holds_lost_total", "Hold streams that ended without a release.",
+                   counters.lost_streams);
+  families.Gauge("pharos_grpc_views", "Different sets kept for gRPC watchers.",
+                 static_cast<double>(counters.views));
+  families.Counter("pharos_grpc_encoded_total", "Messages made for gRPC watchers.",
+                   counters.encoded);
+  families.Counter("pharos_grpc_sent_total", "Messages sent to gRPC watchers.", counters.sent);
+  families.Counter("pharos_grpc_caught_up_total",
+                   "gRPC watchers that were behind and got the full set.", counters.caught_up);
+  families.Counter("pharos_grpc_xds_nacks_total", "xDS resources that a client refused.",
+                   counters.xds_nacks);
+  families.Histogram("pharos_grpc_hold_change_seconds",
+                     "From a holder's request until it is answered.", counters.hold_changes);
+}
+
 CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
                              Families& families) {
   std::array<uint64_t, 3> instances{}, checks{};
@@ -417,6 +447,16 @@ void CollectLocal(const LocalAgent& local, absl::Time now, Families& families) {
                  static_cast<double>(counts.waiting));
   families.Gauge("pharos_check_processes", "Processes of script checks.",
                  static_cast<double>(counts.children));
+  const LeaseCounts leases = local.leases().counts();
+  families.Gauge("pharos_leases", "Leases of this agent, by whether their holder is there.",
+                 static_cast<double>(leases.leases - leases.orphans), {{"holder", "present"}});
+  families.Gauge("pharos_leases", "", static_cast<double>(leases.orphans), {{"holder", "away"}});
+  families.Gauge("pharos_lease_instances", "Service instances held by leases.",
+                 static_cast<double>(leases.instances));
+  families.Counter("pharos_leases_expired_total", "Leases that ended without a release.",
+                   leases.expired);
+  families.Counter("pharos_leases_refused_total", "Leases refused at a bound, new or enlarged.",
+                   leases.refused);
   families.Gauge("pharos_agent_services", "Services registered at this agent.",
                  static_cast<double>(local.state().services.size()));
   families.Gauge("pharos_agent_sync_age_seconds",

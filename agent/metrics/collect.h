@@ -9,6 +9,7 @@
 #include "cluster/consensus.h"
 #include "dns/server.h"
 #include "http/server.h"
+#include "rpc/counters.h"
 
 namespace pharos::agent {
 
@@ -21,6 +22,7 @@ struct CatalogCounts {
 void CollectDns(dns::Server& dns, Families& families);
 void CollectHttp(http::Server& http, Families& families);
 // From any thread.
+void CollectGrpc(const rpc::RpcCounters& counters, Families& families);
 void CollectTaps(const TapCounts& counts, Families& families);
 CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
                              Families& families);

@@ -142,6 +142,54 @@ void AddServiceQueries(const HttpCounts& http, Adder& adder) {
   }
 }
 
+// Of both pools together, as Serf counts for the process.
+void AddGossip(const std::vector<PoolFigures>& pools, Adder& adder) {
+  if (pools.empty()) return;
+  uint64_t joins = 0, failures = 0, leaves = 0, flaps = 0, events = 0, queries = 0;
+  uint64_t udp_in = 0, udp_out = 0, tcp_in = 0, tcp_out = 0, suspected = 0, degraded = 0;
+  for (const PoolFigures& pool : pools) {
+    joins += pool.serf.joins;
+    failures += pool.serf.failures;
+    leaves += pool.serf.leaves;
+    flaps += pool.serf.flaps;
+    events += pool.serf.events_received;
+    queries += pool.serf.queries_received;
+    udp_in += pool.network.octets_in;
+    udp_out += pool.network.octets_out;
+    tcp_in += pool.network.stream_octets_in;
+    tcp_out += pool.network.stream_octets_out;
+    suspected += pool.swim.suspected_by_others;
+    degraded += pool.swim.tcp_only;
+    const Labels network = {{"network", pool.pool}};
+    adder.Gauge("memberlist.health.score", "How slow this node finds itself; 0 is healthy.",
+                pool.health_score, network);
+    adder.Gauge("serf.queue.Intent", "Intents that are being gossiped.",
+                static_cast<double>(pool.intents_queued), network);
+    adder.Gauge("serf.queue.Event", "User events that are being gossiped.",
+                static_cast<double>(pool.events_queued), network);
+    adder.Gauge("serf.queue.Query", "Queries that are being gossiped.",
+                static_cast<double>(pool.queries_queued), network);
+  }
+  const struct {
+    const char *name, *help;
+    uint64_t value;
+  } kCounters[] = {{"serf.member.join", "Members that joined.", joins},
+                   {"serf.member.failed", "Members that failed.", failures},
+                   {"serf.member.left", "Members that left.", leaves},
+                   {"serf.member.flap", "Members that were back soon after they failed.", flaps},
+                   {"serf.events", "User events received.", events},
+                   {"serf.queries", "Queries received.", queries},
+                   {"memberlist.udp.received", "Octets received in datagrams.", udp_in},
+                   {"memberlist.udp.sent", "Octets sent in datagrams.", udp_out},
+                   {"memberlist.tcp.received", "Octets received on connections.", tcp_in},
+                   {"memberlist.tcp.sent", "Octets sent on connections.", tcp_out},
+                   {"memberlist.msg.suspect", "Accusations received.", suspected},
+                   {"memberlist.degraded.probe", "Probes that only TCP answered.", degraded}};
+  for (const auto& counter : kCounters) {
+    adder.Counter(counter.name, counter.help, static_cast<double>(counter.value));
+  }
+}
+
 void AddServer(const TelemetryOptions& options, const cluster::ConsensusCounters& consensus,
                const CatalogCounts& catalog, Adder& adder) {
   adder.Summary("catalog.register", "Registrations, until they are visible, in milliseconds.",
@@ -180,7 +228,7 @@ bool IsShown(const TelemetryOptions& options, std::string_view dotted_name) {
 
 void CollectConsulNames(const TelemetryOptions& options, dns::Server* dns, http::Server* http,
                         const cluster::ConsensusCounters& consensus, const CatalogCounts& catalog,
-                        Families& families) {
+                        const std::vector<PoolFigures>& pools, Families& families) {
   Adder adder(options, families);
   const uint64_t questions = AddDns(dns, options.node_name, adder);
   const HttpCounts counts = CountHttp(http);
@@ -189,6 +237,7 @@ void CollectConsulNames(const TelemetryOptions& options, dns::Server* dns, http:
                 static_cast<double>(counts.reads + questions));
   adder.Gauge("rpc.queries_blocking", "Reads that wait for a change.",
               static_cast<double>(counts.waiting));
+  AddGossip(pools, adder);
   if (options.server) AddServer(options, consensus, catalog, adder);
 }
 

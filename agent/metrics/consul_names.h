@@ -8,6 +8,7 @@
 
 #include "agent/metrics/collect.h"
 #include "agent/metrics/families.h"
+#include "agent/metrics/gossip_metrics.h"
 #include "cluster/consensus.h"
 #include "dns/server.h"
 #include "http/server.h"
@@ -32,6 +33,6 @@ bool IsShown(const TelemetryOptions& options, std::string_view dotted_name);
 // Servers may be null, for none. As the functions of collect.h.
 void CollectConsulNames(const TelemetryOptions& options, dns::Server* dns, http::Server* http,
                         const cluster::ConsensusCounters& consensus, const CatalogCounts& catalog,
-                        Families& families);
+                        const std::vector<PoolFigures>& pools, Families& families);
 
 }  // namespace pharos::agent

@@ -10,11 +10,19 @@
 #include "agent/local/local_agent.h"
 #include "agent/metrics/consul_names.h"
 #include "agent/metrics/families.h"
+#include "agent/metrics/gossip_metrics.h"
 #include "agent/query_taps.h"
 #include "base/clock.h"
 #include "cluster/consensus.h"
 #include "dns/server.h"
 #include "http/server.h"
+
+namespace pharos::discovery::v1 {
+class GetMetricsResponse;
+}
+namespace pharos::rpc {
+class Server;
+}
 
 namespace pharos::agent {
 
@@ -27,14 +35,26 @@ class Metrics {
   Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock,
           TelemetryOptions options);
 
-  // From any thread: which servers there are and who is told of queries, null for none.
-  void SetServers(dns::Server* dns, http::Server* http, const QueryTaps* taps);
+  // Which servers there are and who is told of queries, null for none.
+  struct Servers {
+    dns::Server* dns = nullptr;
+    http::Server* http = nullptr;
+    const rpc::Server* grpc = nullptr;
+    const QueryTaps* taps = nullptr;
+  };
+  // From any thread.
+  void SetServers(const Servers& servers);
+
+  // From any thread: what the pools counted last is read by it from now on.
+  void SetPools(std::function<std::vector<PoolFigures>()> read);
 
   // From any thread but `checks`: what is shown from now on.
   void SetFilter(std::vector<std::string> prefix_filter);
 
   // On the thread `checks`.
   std::string Text();
+  // Adds those of which the name begins so, by name; of durations, their count and sum.
+  void List(const std::string& prefix, discovery::v1::GetMetricsResponse& response);
   std::string Json(JsonWriter json);
   // Calls `listener` now and at the end of each interval with its JSON as one line, until it
   // returns false.
@@ -53,9 +73,8 @@ class Metrics {
   TelemetryOptions options_;  // Of the thread `checks`.
   // Held while the servers are read, so that none ends meanwhile.
   std::mutex mutex_;
-  dns::Server* dns_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  http::Server* http_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  const QueryTaps* taps_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Servers servers_ ABSL_GUARDED_BY(mutex_);
+  std::function<std::vector<PoolFigures>()> read_pools_ ABSL_GUARDED_BY(mutex_);
   // The readings at both ends of the last whole interval; of the thread `checks`.
   Families before_, last_;
   absl::Time interval_end_;

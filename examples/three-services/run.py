@@ -37,7 +37,8 @@ def main():
                 path.write_text(json.dumps(definition(name, port)))
             children.append(subprocess.Popen(
                 [PHAROS, "agent", "-dev", "-http-port", str(HTTP), "-dns-port", str(DNS),
-                 "-grpc-port", "-1", "-config-dir", folder, "-log-level", "info"]))
+                 "-grpc-port", "-1", "-serf-lan-port", "-1", "-serf-wan-port", "-1",
+                 "-config-dir", folder, "-log-level", "info"]))
             environment = {**os.environ, "PHAROS_DNS": f"127.0.0.1:{DNS}"}
             for name, port, following in instances:
                 command = [sys.executable, str(HERE / "service.py"), name, str(port)]

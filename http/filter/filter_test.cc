@@ -1,5 +1,8 @@
 #include "http/filter/filter.h"
 
+#include <string>
+#include <vector>
+
 #include "gtest/gtest.h"
 #include "http/filter/parse.h"
 #include "http/filter/record_schemas.h"
@@ -14,11 +17,12 @@ class FilterTest : public testing::Test {
     node_.name = "n1";
     node_.meta = {{"a-b", "dashed"}, {"os", "linux"}};
     service_.name = "web";
-    service_.tags = {"blue", "v1"};
-    service_.meta = {{"blank", ""}, {"ver", "1"}};
+    service_.tags = std::vector<std::string>{"blue", "v1"};
+    service_.meta = registry::StringPairs{{"blank", ""}, {"ver", "1"}};
     service_.port = 80;
     service_.enable_tag_override = true;
-    service_.tagged_addresses = {{.name = "lan", .address = "192.0.2.1", .port = 81}};
+    service_.tagged_addresses =
+        std::vector<registry::TaggedAddress>{{.name = "lan", .address = "192.0.2.1", .port = 81}};
     alive_.name = "alive";
     alive_.status = registry::Health::kPassing;
     disk_.name = "disk";

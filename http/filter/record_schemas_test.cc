@@ -1,5 +1,8 @@
 #include "http/filter/record_schemas.h"
 
+#include <string>
+#include <vector>
+
 #include "gtest/gtest.h"
 #include "http/filter/parse.h"
 
@@ -18,12 +21,13 @@ class RecordSchemasTest : public testing::Test {
     node_.meta = {{"os", "linux"}};
     service_.id = "service_id";
     service_.name = "service_name";
-    service_.tags = {"blue"};
+    service_.tags = std::vector<std::string>{"blue"};
     service_.address = "service_address";
     service_.port = 80;
-    service_.meta = {{"ver", "1"}};
-    service_.tagged_addresses = {{.name = "lan", .address = "service_lan", .port = 81},
-                                 {.name = "wan", .address = "service_wan", .port = 82}};
+    service_.meta = registry::StringPairs{{"ver", "1"}};
+    service_.tagged_addresses =
+        std::vector<registry::TaggedAddress>{{.name = "lan", .address = "service_lan", .port = 81},
+                                             {.name = "wan", .address = "service_wan", .port = 82}};
     service_.weight_passing = 10;
     service_.weight_warning = 2;
     service_.enable_tag_override = true;

@@ -95,7 +95,8 @@ class Start(unittest.TestCase):
             self.assertIn("Synced service: service=api-2", log_of(agent))
 
     def test_node_id_is_kept(self):
-        config = 'data_dir = "{folder}/data" bind_addr = "127.0.0.1" ports { dns = {dns} }'
+        config = ('data_dir = "{folder}/data" bind_addr = "127.0.0.1" '
+                  'ports { dns = {dns} http = -1 serf_lan = {serf_lan} }')
         agent = PlainAgent(config)
         self.addCleanup(agent.__exit__)
         ids = set()
@@ -126,7 +127,8 @@ class Start(unittest.TestCase):
             bind_addr  = "127.0.0.1"
             ui_config {{ enabled = true }}
             addresses {{ http = "127.0.0.1"  dns = "127.0.0.1" }}
-            ports     {{ dns = {{dns}}  http = {{http}}  https = {{https}}  grpc = {{grpc}} }}
+            ports     {{ dns = {{dns}}  http = {{http}}  https = {{https}}  grpc = {{grpc}}
+                         serf_lan = {{serf_lan}}  serf_wan = {{serf_wan}} }}
             recursors = ["127.0.0.2"]
             '''
         service = socket.create_server(("127.0.0.1", 0))
@@ -231,8 +233,10 @@ class StartThatFails(unittest.TestCase):
             with self.subTest(option):
                 self.fails("-dev", f"-dns-port={port}", f"{option}={value}",
                            says=re.escape(value))
-        self.fails("-dev", f"-dns-port={port}", "-http-port=-1", "-client=192.0.2.1",
-                   says=rf"^==> cannot listen on udp 192\.0\.2\.1:{port}")
+        self.fails("-dev", "-http-port=-1", "-client=192.0.2.1",
+                   says=r"^==> cannot listen on tcp 192\.0\.2\.1:8502 for gRPC: ")
+        self.fails("-dev", f"-dns-port={port}", "-http-port=-1", "-grpc-port=-1",
+                   "-client=192.0.2.1", says=rf"^==> cannot listen on udp 192\.0\.2\.1:{port}")
 
     def test_faults_in_files_are_placed(self):
         for name, text, where in (("a.hcl", 'node_name = "x"\nport { dns = 1 }\n', ":2:"),

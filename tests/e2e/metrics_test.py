@@ -149,7 +149,7 @@ class Metrics(lib.AgentTest):
         self.agent.process.send_signal(signal.SIGUSR1)
         wire.until("metrics in the log", lambda: re.search(
             r'agent\.metrics: pharos_dns_replies_total\{rcode="NXDOMAIN"\} [1-9]',
-            self.agent.log(500)))
+            self.agent.log(5000)))
 
 
 class Telemetry(lib.AgentTest):

@@ -22,9 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   node.meta = {{"a-b", "1"}, {"os", "linux"}};
   registry::Service service;
   service.name = "web";
-  service.tags = {"blue", "v1"};
+  service.tags = std::vector<std::string>{"blue", "v1"};
   service.port = 80;
-  service.tagged_addresses = {{.name = "lan", .address = "192.0.2.2", .port = 81}};
+  service.tagged_addresses = std::vector<pharos::registry::TaggedAddress>{
+      {.name = "lan", .address = "192.0.2.2", .port = 81}};
   registry::HealthCheck check;
   check.name = "alive";
   const std::vector<http::CheckView> checks = {

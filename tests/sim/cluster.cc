@@ -94,11 +94,14 @@ class Cluster::Server : public cluster::RaftNodeHost {
   void SetSlowDisk(bool slow) { slow_disk_ = slow; }
 
   void SendTo(uint64_t to, peer::v1::Message message) override {
+    // A machine that is down says nothing any more.
+    if (node_ == nullptr) return;
     const int target = static_cast<int>(to) - 1;
     cluster_.Deliver(number_, target, incarnation_, std::move(message));
   }
   void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                       std::shared_ptr<const cluster::RaftBuffer> data) override {
+    if (node_ == nullptr) return;
     const int target = static_cast<int>(to) - 1;
     const uint64_t delay = 10 * kMs + cluster_.random_.Below(400 * kMs);
     cluster_.At(delay, [this, target, info, data] {

@@ -1,0 +1,20 @@
+// The file that a pool's keys are kept in: a JSON list of them in base64, the primary one first, as
+// Serf and Consul write it.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cluster/gossip/keyring.h"
+
+namespace pharos::gossip {
+
+// The keys of the file, and `configured` (base64; may be empty) behind them if it is not among
+// them. Without a file, that alone. The error names the file and what is wrong, and shows no key.
+absl::StatusOr<Keyring> LoadKeyring(const std::string& path, const std::string& configured);
+
+// Replaces the file, for its owner's eyes only.
+absl::Status SaveKeyring(const std::string& path, const Keyring& keyring);
+
+}  // namespace pharos::gossip

@@ -1,0 +1,34 @@
+// What the gRPC services work with. All of it outlives them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/loop_mailbox.h"
+#include "cluster/consensus.h"
+#include "rpc/counters.h"
+#include "rpc/registrar.h"
+#include "rpc/streams.h"
+#include "rpc/topic_hub.h"
+
+namespace pharos::rpc {
+
+struct Context {
+  cluster::Consensus& consensus;
+  Registrar& registrar;
+  std::string datacenter;  // Lower case.
+  // Tells the catalog indexes of this process from those of another; not 0.
+  uint64_t epoch = 0;
+  // To the thread `grpc`, where streams take their steps.
+  std::shared_ptr<LoopMailbox> mailbox;
+  // Of that thread.
+  TopicHub& hub;
+  Streams& streams;
+  RpcCounters& counters;
+  // The agent is stopping: streams end, and what they hold stays.
+  const std::atomic<bool>& stopping;
+};
+
+}  // namespace pharos::rpc
