@@ -89,16 +89,24 @@ def echo(build, pin, catalog):
         yield server
 
 
+def write_agent_config(place, threads=1, upstream=None):
+    """A configuration with free ports, all else as it comes: (its file, the ports by name)."""
+    ports = dict(zip(["dns", "http", "grpc", "serf_lan", "serf_wan", "server"], lib.free_ports(6)))
+    config = {"node_name": "bench", "bind_addr": "127.0.0.1", "log_level": "WARN", "ports": ports,
+              "dns_config": {"threads": threads}}
+    if upstream is not None:
+        config["recursors"] = [f"127.0.0.1:{upstream.port}"]
+    file = place / "agent.json"
+    file.write_text(json.dumps(config))
+    return file, ports
+
+
 @contextlib.contextmanager
 def agent(build, pin, catalog, threads=1):
     """A whole agent, with everything on that is on by default."""
     services, instances = catalog
-    ports = dict(zip(["dns", "http", "grpc", "serf_lan", "serf_wan", "server"], lib.free_ports(6)))
     with folder() as place:
-        config = place / "agent.json"
-        config.write_text(json.dumps({
-            "node_name": "bench", "bind_addr": "127.0.0.1", "log_level": "WARN", "ports": ports,
-            "dns_config": {"threads": threads}}))
+        config, ports = write_agent_config(place, threads=threads)
         log = place / "log"
         binary = build / "bench/catalog_agent/catalog_agent"
         command = [*pin, binary, config, str(services), str(instances)]
@@ -224,12 +232,8 @@ def outside(pin):
 
 @contextlib.contextmanager
 def forwarding_agent(build, pin, upstream):
-    ports = dict(zip(["dns", "http", "grpc", "serf_lan", "serf_wan", "server"], lib.free_ports(6)))
     with folder() as place:
-        config = place / "agent.json"
-        config.write_text(json.dumps({
-            "node_name": "bench", "bind_addr": "127.0.0.1", "log_level": "WARN", "ports": ports,
-            "recursors": [f"127.0.0.1:{upstream.port}"], "dns_config": {"threads": 1}}))
+        config, ports = write_agent_config(place, upstream=upstream)
         log = place / "log"
         binary = build / "bench/catalog_agent/catalog_agent"
         with run([*pin, binary, config, "10", "1"], ports["dns"], log,
@@ -240,12 +244,8 @@ def forwarding_agent(build, pin, upstream):
 @contextlib.contextmanager
 def whole_agent(build, upstream):
     """`pharos agent` on all cores, forwarding to `upstream`: (Running, its ports)."""
-    ports = dict(zip(["dns", "http", "grpc", "serf_lan", "serf_wan", "server"], lib.free_ports(6)))
     with folder() as place:
-        config = place / "agent.json"
-        config.write_text(json.dumps({
-            "node_name": "bench", "bind_addr": "127.0.0.1", "log_level": "WARN", "ports": ports,
-            "recursors": [f"127.0.0.1:{upstream.port}"], "dns_config": {"threads": 1}}))
+        config, ports = write_agent_config(place, upstream=upstream)
         command = [build / "agent/pharos", "agent", "-dev", "-config-file", config]
         with run(command, ports["dns"], place / "log",
                  ready=lambda: loaded(ports["dns"], "consul.service.consul")) as server:
