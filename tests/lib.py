@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import wire
 
@@ -197,6 +198,13 @@ class Agent:
     def log(self, lines=50):
         text = self.log_path.read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
+
+    def metric(self, name):
+        """What the sample of that name, with its labels if any, stands at."""
+        url = f"http://127.0.0.1:{self.ports['http']}/v1/agent/metrics?format=prometheus"
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            text = reply.read().decode()
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
 
     def dig(self, name, type="A", *options, seconds=3):
         return dig(self.dns_port, name, type, *options, seconds=seconds)

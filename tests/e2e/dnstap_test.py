@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import lib
@@ -61,14 +60,8 @@ class Dnstap(unittest.TestCase):
             {"dnstap": {"socket": str(self.collector.socket), **(dnstap or {})},
              "dns_config": {"threads": 2}, **config}, DEFINITIONS))
 
-    def metric(self, agent, name):
-        url = f"http://127.0.0.1:{agent.ports['http']}/v1/agent/metrics?format=prometheus"
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            text = reply.read().decode()
-        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
-
     def until_connected(self, agent, connected=1):
-        wire.until("the connection", lambda: self.metric(agent, "pharos_dnstap_connected") ==
+        wire.until("the connection", lambda: agent.metric("pharos_dnstap_connected") ==
                    connected)
 
     def collected(self, agent):
@@ -129,12 +122,12 @@ class Dnstap(unittest.TestCase):
         agent = self.start()
         wire.until("a line in the log", lambda: "dnstap: cannot connect" in agent.log(100))
         agent.dig("web.service.consul")
-        wire.until("drops", lambda: self.metric(
-            agent, 'pharos_dnstap_dropped_total{reason="not connected"}') > 0)
+        unconnected = 'pharos_dnstap_dropped_total{reason="not connected"}'
+        wire.until("drops", lambda: agent.metric(unconnected) > 0)
         with self.collector:
             self.until_connected(agent)
             agent.dig("web.service.consul", "SRV")
-            wire.until("frames", lambda: self.metric(agent, "pharos_dnstap_sent_total") >= 2)
+            wire.until("frames", lambda: agent.metric("pharos_dnstap_sent_total") >= 2)
         self.collector.file = self.folder / "frames-2"
         with self.collector:
             def comes_back():
@@ -157,9 +150,9 @@ class Dnstap(unittest.TestCase):
                     for i in range(20_000):
                         asker.send(wire.query("web.service.consul", "SRV"))
                         asker.recv(65535)
-                self.assertGreater(self.metric(
-                    agent, 'pharos_dnstap_dropped_total{reason="queue full"}') +
-                    self.metric(agent, 'pharos_dnstap_dropped_total{reason="not connected"}'), 0)
+                dropped = [agent.metric(f'pharos_dnstap_dropped_total{{reason="{reason}"}}')
+                           for reason in ("queue full", "not connected")]
+                self.assertGreater(sum(dropped), 0)
                 agent.stop()  # Within lib.STOP_SECONDS.
             finally:
                 self.collector.process.send_signal(signal.SIGCONT)

@@ -1,8 +1,6 @@
 """Recursors: names outside the zone are asked of them and remembered."""
 import concurrent.futures
 import pathlib
-import re
-import signal
 import subprocess
 import sys
 import threading
@@ -226,17 +224,12 @@ class Coalescing(ForwardingTest):
         server.hold = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(30) as pool:
             asked = [pool.submit(agent.dig, WWW, "A", seconds=8) for _ in range(30)]
-            wire.until("the others wait too", lambda: self.coalesced(agent) >= 29)
+            wire.until("the others wait too",
+                       lambda: agent.metric("pharos_forwarder_coalesced_total") >= 29)
             server.hold.set()
             self.assertEqual({tuple(each.result().rdata()) for each in asked}, {("192.0.2.1",)})
         # One query, and perhaps the same once more while the reply was withheld.
         self.assertLessEqual(server.asked(), 2)
-
-    @staticmethod
-    def coalesced(agent):
-        agent.process.send_signal(signal.SIGUSR1)
-        found = re.findall(r"pharos_forwarder_coalesced_total (\d+)", agent.log(500))
-        return int(found[-1]) if found else 0
 
 
 class HostNames(ForwardingTest):
