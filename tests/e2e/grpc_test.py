@@ -34,10 +34,10 @@ DETAILS = "grpc-status-details-bin"
 class Holder:
     """A process that holds instances (tests/grpc/holder.py), for use in `with`."""
 
-    def __init__(self, port, *instances, options=()):
+    def __init__(self, port, *instances, options=(), host="127.0.0.1", prefix=()):
         self.process = subprocess.Popen(
-            [grpc_client.DEBIAN_PYTHON, str(HOLDER), f"127.0.0.1:{port}", STUBS.name, *options,
-             *instances], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [*prefix, grpc_client.DEBIAN_PYTHON, str(HOLDER), f"{host}:{port}", STUBS.name,
+             *options, *instances], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         return self

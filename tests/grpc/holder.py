@@ -49,7 +49,8 @@ def take_commands():
 threading.Thread(target=take_commands, daemon=True).start()
 channel = grpc.insecure_channel(options.agent, options=[
     ("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 20),
-    ("grpc.max_reconnect_backoff_ms", 100)])
+    ("grpc.max_reconnect_backoff_ms", 100), ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1000)])
 while True:
     requests.put(pb.HoldRequest(request_number=1, open=pb.HoldOpen(
         lease_id=lease_id, grace_ms=options.grace_ms, ttl_ms=options.ttl_ms, instances=specs())))
