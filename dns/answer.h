@@ -1,6 +1,7 @@
 // Answers to questions about names in our zones, and reverse names of what is registered.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ struct ExternalAnswer {
 
 // Memory that one thread reuses from answer to answer, so that none allocates in the common case.
 struct AnswerScratch {
+  std::array<uint32_t, 64> few;  // What is drawn from so few or fewer.
   std::vector<uint32_t> order;
   std::vector<uint32_t> stamps;
   uint32_t stamp = 0;

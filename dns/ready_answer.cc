@@ -34,17 +34,36 @@ uint64_t LowerOctets(uint64_t octets) {
   return octets | (capitals >> 2);
 }
 
-// Lengths of labels are below the letters, so a name in wire form is lowered as it stands. Writes
-// up to seven octets more than there are, which the array has room for.
+uint64_t LoadOctets(const uint8_t* at) {
+  uint64_t octets;
+  std::memcpy(&octets, at, sizeof octets);
+  return octets;
+}
+
+void LowerEight(const uint8_t* from, uint8_t* to) {
+  const uint64_t octets = LowerOctets(LoadOctets(from));
+  std::memcpy(to, &octets, sizeof octets);
+}
+
+// Lengths of labels are below the letters, so a name in wire form is lowered as it stands: eight
+// octets at a time, the last eight again with what comes before them.
 void LowerName(Octets name, std::array<uint8_t, ReadyAnswers::kQnameOctetsMax>& lower) {
-  size_t i = 0;
-  for (; i + 8 <= name.size(); i += 8) {
-    uint64_t octets;
-    std::memcpy(&octets, &name[i], sizeof octets);
-    octets = LowerOctets(octets);
-    std::memcpy(&lower[i], &octets, sizeof octets);
+  if (name.size() < 8) {
+    for (size_t i = 0; i < name.size(); ++i) lower[i] = LowerOctet(name[i]);
+    return;
   }
-  for (; i < name.size(); ++i) lower[i] = LowerOctet(name[i]);
+  const size_t last = name.size() - 8;
+  for (size_t i = 0; i < last; i += 8) LowerEight(&name[i], &lower[i]);
+  LowerEight(&name[last], &lower[last]);
+}
+
+// Whether two stretches of memory are the same, of eight octets or more.
+bool SameOctets(const uint8_t* a, const uint8_t* b, size_t size) {
+  const size_t last = size - 8;
+  for (size_t i = 0; i < last; i += 8) {
+    if (LoadOctets(a + i) != LoadOctets(b + i)) return false;
+  }
+  return LoadOctets(a + last) == LoadOctets(b + last);
 }
 
 uint64_t BigEndian(uint64_t value) {
@@ -60,14 +79,18 @@ uint8_t* Put(uint8_t* at, Octets octets) {
   return at + octets.size();
 }
 
-// Owner by pointer, type, class IN and TTL of a record; its RDLENGTH is next.
+// The first eight octets of a record, as they lie in memory: owner by pointer, type, class IN, and
+// half of the TTL.
+uint64_t RecordStart(uint16_t owner_pointer, RrType type, uint32_t ttl_s) {
+  return BigEndian((uint64_t{owner_pointer} << 48) | (uint64_t{static_cast<uint16_t>(type)} << 32) |
+                   (uint64_t{static_cast<uint16_t>(RrClass::kIn)} << 16) | (ttl_s >> 16));
+}
+
+// Owner, type, class and TTL of a record; its RDLENGTH is next.
 uint8_t* PutRecordHead(uint8_t* at, uint16_t owner_pointer, RrType type, uint32_t ttl_s) {
-  const uint64_t head = (uint64_t{owner_pointer} << 48) |
-                        (uint64_t{static_cast<uint16_t>(type)} << 32) |
-                        (uint64_t{static_cast<uint16_t>(RrClass::kIn)} << 16) | (ttl_s >> 16);
-  const uint64_t big_endian = BigEndian(head);
-  std::memcpy(at, &big_endian, sizeof big_endian);
-  return PutU16(at + 8, static_cast<uint16_t>(ttl_s));
+  const uint64_t start = RecordStart(owner_pointer, type, ttl_s);
+  std::memcpy(at, &start, sizeof start);
+  return PutU16(at + sizeof start, static_cast<uint16_t>(ttl_s));
 }
 
 bool IsUnderscored(std::string_view label) { return label.starts_with('_'); }
@@ -111,8 +134,9 @@ void ReadyAnswers::AddSuffix(const Zone& zone, const std::vector<std::string_vie
 
 const ReadyAnswers::Suffix* ReadyAnswers::FindSuffix(Octets lower) const {
   for (const Suffix& suffix : suffixes_) {
+    // They begin with `service`, so there are eight octets at least.
     if (suffix.wire.size() == lower.size() &&
-        std::memcmp(suffix.wire.data(), lower.data(), lower.size()) == 0) {
+        SameOctets(suffix.wire.data(), lower.data(), lower.size())) {
       return &suffix;
     }
   }
@@ -272,12 +296,15 @@ size_t ReadyAnswers::AnswerAddresses(const Slot& slot, const registry::RecordSet
   const uint32_t ttl_s = config_->service_ttls.Get(slot.name());
   const ReadyRecords& ready = *slot.entry->ready;
   uint8_t* at = &reply[kHeaderOctets + slot.question_octets];
-  std::array<uint8_t, kARecordOctets> record;
-  PutU16(PutRecordHead(record.data(), kQnamePointer, RrType::kA, ttl_s), 4);
+  // What all records have before the address is kept in registers.
+  const uint64_t start = RecordStart(kQnamePointer, RrType::kA, ttl_s);
+  std::array<uint8_t, 4> middle;
+  PutU16(PutU16(middle.data(), static_cast<uint16_t>(ttl_s)), sizeof(ReadyRecords::AddressV4));
   for (const uint32_t position : drawn) {
     const ReadyRecords::AddressV4 address = ready.v4(position);
-    std::memcpy(&record[kARecordOctets - sizeof address], &address, sizeof address);
-    std::memcpy(at, record.data(), kARecordOctets);
+    std::memcpy(at, &start, sizeof start);
+    std::memcpy(at + sizeof start, middle.data(), middle.size());
+    std::memcpy(at + sizeof start + middle.size(), address.data(), address.size());
     at += kARecordOctets;
   }
   return Finish(slot, count < available, count, 0, at, reply);

@@ -95,12 +95,18 @@ std::span<const uint32_t> Sample(const Population& from, size_t count, Random& r
     DrawSparse(from.positions, count, random, scratch);
     return scratch.order;
   }
-  scratch.order.assign(from.positions.begin(), from.positions.end());
-  for (size_t i = 0; i < count && i + 1 < from.size(); ++i) {
-    const size_t other = i + random.Below(static_cast<uint32_t>(from.size() - i));
-    std::swap(scratch.order[i], scratch.order[other]);
+  // Nearly always there are few.
+  uint32_t* order = scratch.few.data();
+  if (from.size() > scratch.few.size()) {
+    scratch.order.resize(from.size());
+    order = scratch.order.data();
   }
-  return std::span<const uint32_t>(scratch.order).first(count);
+  std::copy(from.positions.begin(), from.positions.end(), order);
+  const size_t draws = std::min(count, from.size() - std::min<size_t>(from.size(), 1));
+  for (size_t i = 0; i < draws; ++i) {
+    std::swap(order[i], order[i + random.Below(static_cast<uint32_t>(from.size() - i))]);
+  }
+  return {order, count};
 }
 
 std::span<const uint32_t> SampleByRank(const Population& from, std::span<const uint8_t> ranks,

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -109,15 +110,22 @@ UdpListener::~UdpListener() {
 }
 
 void UdpListener::OnReadable() {
+  const uint64_t began_ms = uv_now(poll_->loop);
+  const absl::Duration since_last =
+      absl::Milliseconds(static_cast<int64_t>(began_ms - std::exchange(turn_began_ms_, began_ms)));
   bool emptied = false;
   for (int i = 0; i < kBatchesPerTurn && !emptied; ++i) {
     const int count = ReceiveBatch();
     if (count > 0) HandleBatch(count);
     emptied = count < static_cast<int>(kBatch);
   }
-  // At rest the queue is emptied, and there is nothing to be asked.
-  if (emptied && !stamping_) return;
-  StampArrivals(backlog_.OnTurn(emptied, absl::Now()));
+  if (!emptied) {
+    const Backlog::Turn turn{since_last, kBatch * kBatchesPerTurn,
+                             ReadMemory(SK_MEMINFO_RMEM_ALLOC)};
+    StampArrivals(backlog_.OnFullTurn(turn, absl::Now()));
+  } else if (stamping_) {
+    StampArrivals(backlog_.OnEmptied(absl::Now()));
+  }
 }
 
 void UdpListener::StampArrivals(bool on) {
@@ -129,12 +137,14 @@ void UdpListener::StampArrivals(bool on) {
   }
 }
 
-void UdpListener::ReadKernelDrops() {
+uint32_t UdpListener::ReadMemory(int index) const {
   std::array<uint32_t, SK_MEMINFO_VARS> info{};
   socklen_t size = sizeof info;
-  if (getsockopt(socket_.fd(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return;
-  if (size == sizeof info) counters_.kernel_dropped.Set(info[SK_MEMINFO_DROPS]);
+  if (getsockopt(socket_.fd(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return 0;
+  return info[static_cast<size_t>(index)];
 }
+
+void UdpListener::ReadKernelDrops() { counters_.kernel_dropped.Set(ReadMemory(SK_MEMINFO_DROPS)); }
 
 int UdpListener::ReceiveBatch() {
   const bool control = wildcard_ || stamping_;

@@ -58,6 +58,8 @@ class UdpListener : public Listener {
     iovec vector;
   };
   void OnReadable();
+  // What the kernel counts of the socket's memory (SK_MEMINFO_...); 0 where it does not say.
+  uint32_t ReadMemory(int index) const;
   // Whether datagrams come with the time of their arrival from now on.
   void StampArrivals(bool on);
   int ReceiveBatch();
@@ -71,6 +73,7 @@ class UdpListener : public Listener {
   const bool wildcard_;
   Backlog backlog_;
   bool stamping_ = false;
+  uint64_t turn_began_ms_ = 0;  // By the loop's clock.
   std::vector<Request> requests_;
   std::array<mmsghdr, kBatch> received_{};
   UdpCounters counters_;

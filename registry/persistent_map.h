@@ -2,22 +2,27 @@
 // path to what changed. One writer changes and copies; readers look up in copies that no longer
 // change, under the guard they came by.
 //
-// Shape: a root of 1,024 pages of 64 shards, chosen by 16 bits of the hash, so that a shard holds
-// about 16 entries at a million. A shard is one block of memory that begins with 16 other bits of
-// each entry's hash, so that a look-up reads the line of its page, that of the shard's beginning,
-// and that of its entry. A path that only this copy holds is changed in place, so loading many
-// entries without copying in between copies nothing.
+// Shape: a root of pages of 64 shards, chosen by bits of the hash. There are four times as many
+// pages whenever shards would hold more than 16 entries on average, up to 1,024 pages, which is
+// enough for a million entries: so few entries lie close together, and a change copies little. A
+// shard is one block of memory that begins with 16 other bits of each entry's hash, so that a
+// look-up reads the line of its page, that of the shard's beginning, and that of its entry. A path
+// that only this copy holds is changed in place, so loading many entries without copying in between
+// copies them only where the pages become more.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
@@ -36,8 +41,11 @@ uint64_t HashKey(const Key& key) {
 
 template <typename Key, typename Value>
 class PersistentMap {
-  static constexpr size_t kPages = 1024;
+  static constexpr size_t kPagesMax = 1024;
+  static constexpr size_t kPagesFactor = 4;
   static constexpr size_t kShardsPerPage = 64;
+  // On average, before there are more pages.
+  static constexpr size_t kShardEntries = 16;
 
   struct Entry {
     Key key;
@@ -86,11 +94,23 @@ class PersistentMap {
       if (i != size_) entries()[i] = std::move(entries()[size_]);
       std::destroy_at(entries() + size_);
     }
-    // The first entry from `i` on with the tag; size() if there is none.
+    // The first entry from `i` on that may have the tag; size() if there is none. Four tags at a
+    // time: what is read behind the last one is within the block, and not believed.
     uint32_t FindTag(uint16_t tag, uint32_t i = 0) const {
-      const uint16_t* all = tags();
-      while (i < size_ && all[i] != tag) ++i;
-      return i;
+      constexpr uint64_t kOnes = 0x0001000100010001;
+      static_assert(sizeof(Entry) >= sizeof(kOnes));
+      for (; i < size_; i += 4) {
+        uint64_t four;
+        std::memcpy(&four, tags() + i, sizeof four);
+        const uint64_t differ = four ^ (tag * kOnes);
+        // High bits of tags without a difference, and perhaps of some that differ by 1 above one.
+        const uint64_t same = (differ - kOnes) & ~differ & (kOnes << 15);
+        if (same == 0) continue;
+        const int first = std::endian::native == std::endian::little ? std::countr_zero(same)
+                                                                     : std::countl_zero(same);
+        return std::min(i + static_cast<uint32_t>(first) / 16, size_);
+      }
+      return size_;
     }
 
    private:
@@ -117,7 +137,8 @@ class PersistentMap {
     std::array<Ref<Shard>, kShardsPerPage> shards;
   };
   struct Root : RefCounted {
-    std::array<Ref<Page>, kPages> pages;
+    explicit Root(size_t count) : pages(count) {}
+    std::vector<Ref<Page>> pages;  // A power of 2 of them.
   };
 
  public:
@@ -155,15 +176,13 @@ class PersistentMap {
   // Inserts or replaces.
   void Set(const Key& key, Value value) {
     const uint64_t hash = HashKey(key);
+    MakeRoom();
     Ref<Shard>& shard = MutableShard(hash);
     if (const uint32_t at = FindIn(*shard, key, hash); at < shard->size()) {
       shard->entry(at).value = std::move(value);
       return;
     }
-    if (shard->size() == shard->capacity()) {
-      shard = Shard::MoveTo(*shard, shard->capacity() + 1 + shard->capacity() / 4);
-    }
-    shard->Append(TagOf(hash), {key, std::move(value)});
+    Append(shard, hash, {key, std::move(value)});
     ++size_;
   }
 
@@ -180,8 +199,13 @@ class PersistentMap {
   // Calls visit(key, value) for every entry, in no order that means anything.
   template <typename Visit>
   void ForEach(Visit visit) const {
-    if (!root_) return;
-    for (const Ref<Page>& page : root_->pages) {
+    if (root_) ForEachIn(root_, visit);
+  }
+
+ private:
+  template <typename Visit>
+  static void ForEachIn(const Ref<Root>& root, Visit visit) {
+    for (const Ref<Page>& page : root->pages) {
       if (!page) continue;
       for (const Ref<Shard>& shard : page->shards) {
         const uint32_t size = shard ? shard->size() : 0;
@@ -190,13 +214,14 @@ class PersistentMap {
     }
   }
 
- private:
-  static size_t PageOf(uint64_t hash) { return (hash >> 6) % kPages; }
+  static size_t PageOf(const Root& root, uint64_t hash) {
+    return (hash >> 6) & (root.pages.size() - 1);
+  }
   static size_t ShardOf(uint64_t hash) { return hash % kShardsPerPage; }
   static uint16_t TagOf(uint64_t hash) { return static_cast<uint16_t>(hash >> 48); }
 
   const Page* FindPage(uint64_t hash) const {
-    return root_ ? root_->pages[PageOf(hash)].get() : nullptr;
+    return root_ ? root_->pages[PageOf(*root_, hash)].get() : nullptr;
   }
   const Shard* FindShard(uint64_t hash) const {
     const Page* page = FindPage(hash);
@@ -212,19 +237,37 @@ class PersistentMap {
     return at;
   }
 
-  // What `ref` points to, made if there is none, copied if another map holds it too.
+  // Sees to it that there is a root, with pages enough for one entry more.
+  void MakeRoom() {
+    const size_t pages = root_ ? root_->pages.size() : 0;
+    if (pages > 0 && (pages == kPagesMax || size_ < pages * kShardsPerPage * kShardEntries)) return;
+    const Ref<Root> before =
+        std::exchange(root_, MakeRef<Root>(std::max<size_t>(pages * kPagesFactor, 1)));
+    if (!before) return;
+    ForEachIn(before, [this](const Key& key, const Value& value) {
+      const uint64_t hash = HashKey(key);
+      Append(MutableShard(hash), hash, {key, value});
+    });
+  }
+  static void Append(Ref<Shard>& shard, uint64_t hash, Entry entry) {
+    if (shard->size() == shard->capacity()) {
+      shard = Shard::MoveTo(*shard, shard->capacity() + 1 + shard->capacity() / 4);
+    }
+    shard->Append(TagOf(hash), std::move(entry));
+  }
+
+  // What `ref` points to, copied if another map holds it too.
   template <typename T>
   static T& Own(Ref<T>& ref) {
-    if (!ref) {
-      ref = MakeRef<T>();
-    } else if (!ref.unique()) {
-      ref = MakeRef<T>(*ref);
-    }
+    if (!ref.unique()) ref = MakeRef<T>(*ref);
     return *ref;
   }
-  // The same of a shard; a copy has room for one entry more.
+  // The shard for the hash, made if there is none; one that is copied has room for one entry more.
+  // There is a root.
   Ref<Shard>& MutableShard(uint64_t hash) {
-    Ref<Shard>& shard = Own(Own(root_).pages[PageOf(hash)]).shards[ShardOf(hash)];
+    Ref<Page>& page = Own(root_).pages[PageOf(*root_, hash)];
+    if (!page) page = MakeRef<Page>();
+    Ref<Shard>& shard = Own(page).shards[ShardOf(hash)];
     if (!shard) {
       shard = Shard::Make(1);
     } else if (!shard.unique()) {
