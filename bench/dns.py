@@ -30,6 +30,7 @@ from measure import cpu_seconds, pin, resident_megabytes, user_seconds  # noqa: 
 USUAL = (1000, 3)
 PLAIN = ["-pattern", "svc-%d.service.consul", "-type", "A"]
 FEW_SOURCES = ["-sockets", "1", "-window", "128"]
+BURSTS = ["-burst", "64"]
 
 
 class Row:
@@ -50,6 +51,9 @@ ROWS = {
                         ["-rcode", "0", "-answers", "3"]),
     "A, one port": Row(USUAL, [*PLAIN, *FEW_SOURCES], ["-rcode", "0", "-answers", "3"]),
     "mixed, one port": Row(USUAL, FEW_SOURCES, mixed=True),
+    "A, one port, bursts": Row(USUAL, [*PLAIN, *FEW_SOURCES, *BURSTS],
+                               ["-rcode", "0", "-answers", "3"]),
+    "mixed, one port, bursts": Row(USUAL, [*FEW_SOURCES, *BURSTS], mixed=True),
     "5,000 a second": Row(USUAL, [*PLAIN, "-rate", "5000"], ["-rcode", "0", "-answers", "3"]),
     "20,000 a second": Row(USUAL, [*PLAIN, "-rate", "20000"], ["-rcode", "0", "-answers", "3"]),
     "TCP": Row(USUAL, ["tcp"], servers=("agent", "knot", "nsd", "unbound")),

@@ -1,14 +1,20 @@
 // What the stages of an answer cost: reading the message, reading the name, the whole.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "absl/strings/str_format.h"
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/published.h"
 #include "dns/handler.h"
 #include "dns/name_question.h"
+#include "dns/ready_answer.h"
 #include "dns/sample.h"
+#include "dns/worker.h"
 #include "registry/catalog.h"
 
 namespace pharos::dns {
@@ -39,13 +45,17 @@ std::vector<uint8_t> WithOpt(std::vector<uint8_t> request, const std::vector<uin
   return request;
 }
 
-// A catalog of so many services, made once for each size.
-const registry::Snapshot& CatalogOf(int64_t services) {
-  static auto& catalogs = *new std::vector<std::pair<int64_t, std::unique_ptr<registry::Catalog>>>;
-  static auto& snapshots = *new std::vector<std::unique_ptr<const registry::Snapshot>>;
-  for (size_t i = 0; i < catalogs.size(); ++i) {
-    if (catalogs[i].first == services) return *snapshots[i];
+// Names outside are not asked about here.
+class NoResolver : public Resolver {
+ public:
+  bool has_upstreams() const override { return false; }
+  void Resolve(const UpstreamQuestion& /*question*/, absl::Time /*now*/, Done done) override {
+    done({});
   }
+  void Close(std::function<void()> closed) override { closed(); }
+};
+
+std::unique_ptr<registry::Catalog> MakeCatalog(int64_t services) {
   auto catalog = std::make_unique<registry::Catalog>("dc1");
   uint64_t index = 0;
   constexpr int64_t kPerNode = 10;
@@ -64,9 +74,27 @@ const registry::Snapshot& CatalogOf(int64_t services) {
       CHECK(catalog->Apply(++index, command).ok());
     }
   }
-  snapshots.push_back(catalog->MakeSnapshot());
-  catalogs.emplace_back(services, std::move(catalog));
-  return *snapshots.back();
+  return catalog;
+}
+
+// A catalog of so many services.
+struct World {
+  explicit World(int64_t of) : services(of), catalog(MakeCatalog(of)) {}
+  int64_t services;
+  std::unique_ptr<registry::Catalog> catalog;
+  std::unique_ptr<const registry::Snapshot> snapshot = catalog->MakeSnapshot();
+  Published<registry::Snapshot> published{catalog->MakeSnapshot()};
+};
+
+// Made once for each size; on any thread.
+const World& WorldOf(int64_t services) {
+  static std::mutex mutex;
+  static auto& worlds = *new std::vector<std::unique_ptr<World>>;
+  const std::lock_guard lock(mutex);
+  for (const auto& world : worlds) {
+    if (world->services == services) return *world;
+  }
+  return *worlds.emplace_back(std::make_unique<World>(services));
 }
 
 AnswerConfig Config() {
@@ -122,18 +150,25 @@ void AddOptions(With with, const AnswerContext& context,
   for (std::vector<uint8_t>& request : requests) request = WithOpt(request, option);
 }
 
-// Answers questions about names drawn at random from the whole catalog, so that the larger ones
-// show what the caches do not hold.
-void Handle(benchmark::State& state, const char* pattern, RrType type, With with = With::kNothing) {
-  const registry::Snapshot& snapshot = CatalogOf(state.range(0));
-  const AnswerConfig config = Config();
-  Random random(1);
+// For names drawn at random from a catalog of so many services.
+std::vector<std::vector<uint8_t>> DrawRequests(int64_t services, const char* pattern, RrType type,
+                                               Random& random) {
   std::vector<std::vector<uint8_t>> requests;
   for (int i = 0; i < 100'000; ++i) {
-    const uint32_t service = random.Below(static_cast<uint32_t>(state.range(0)));
+    const uint32_t service = random.Below(static_cast<uint32_t>(services));
     requests.push_back(
         MakeRequest(std::string(pattern) + absl::StrFormat("-%d.service.consul.", service), type));
   }
+  return requests;
+}
+
+// Answers questions about names drawn at random from the whole catalog, so that the larger ones
+// show what the caches do not hold.
+void Handle(benchmark::State& state, const char* pattern, RrType type, With with = With::kNothing) {
+  const registry::Snapshot& snapshot = *WorldOf(state.range(0)).snapshot;
+  const AnswerConfig config = Config();
+  Random random(1);
+  std::vector<std::vector<uint8_t>> requests = DrawRequests(state.range(0), pattern, type, random);
   const std::vector<ExternalAnswer> nothing;
   AnswerScratch scratch;
   CookieMaker cookies(config.cookies);
@@ -158,6 +193,30 @@ void BM_HandleClientCookie(benchmark::State& state) {
   Handle(state, "svc", RrType::kA, With::kClientCookie);
 }
 void BM_HandleCookie(benchmark::State& state) { Handle(state, "svc", RrType::kA, With::kCookie); }
+// A batch of 64 as a listener has it answered, without the kernel. With two threads each has a
+// worker of its own, as the agent's have, and they share the catalog: what they cost beyond one
+// thread's time would be lines of memory that both write.
+void BM_Batch(benchmark::State& state) {
+  const World& world = WorldOf(state.range(0));
+  const ManualClock clock;
+  Worker worker(world.published, std::make_unique<NoResolver>(), clock,
+                std::make_shared<AnswerConfig>(Config()), 1);
+  Random random(static_cast<uint64_t>(state.thread_index()) + 1);
+  const auto requests = DrawRequests(state.range(0), "svc", RrType::kA, random);
+  std::array<Octets, ReadyAnswers::kBatchMax> batch;
+  std::vector<uint8_t> reply(kMessageOctetsMax);
+  size_t next = 0;
+  for ([[maybe_unused]] const auto _ : state) {
+    if (next + batch.size() > requests.size()) next = 0;
+    for (Octets& message : batch) message = requests[next++];
+    worker.BeginBatch();
+    worker.LookAhead(batch);
+    for (size_t i = 0; i < batch.size(); ++i) CHECK(worker.AnswerAhead(i, reply) > 0);
+    worker.EndBatch();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(batch.size()));
+}
+BENCHMARK(BM_Batch)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Threads(1)->Threads(2);
 BENCHMARK(BM_HandleA)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(BM_HandleSrv)->Arg(1'000)->Arg(100'000)->Arg(1'000'000);
 BENCHMARK(BM_HandleOpt)->Arg(1'000);

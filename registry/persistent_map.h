@@ -170,7 +170,10 @@ class PersistentMap {
     const Shard* shard = FindShard(hash);
     if (shard == nullptr) return;
     const uint32_t at = shard->FindTag(TagOf(hash));
-    if (at < shard->size()) __builtin_prefetch(&shard->entry(at));
+    if (at == shard->size()) return;
+    // They may be on two lines.
+    __builtin_prefetch(&shard->entry(at).key);
+    __builtin_prefetch(&shard->entry(at).value);
   }
 
   // Inserts or replaces.

@@ -24,6 +24,7 @@ const char kUsage[] =
     "  -type TYPE          A, the pattern's query type\n"
     "  -sockets N          8\n"
     "  -window N           16, queries under way on a socket\n"
+    "  -burst N            1; a socket sends again once it may send so many at a time\n"
     "  -rate N             queries a second, sent when due; 0 (as the window allows)\n"
     "  -count N            0 (no bound), queries in all\n"
     "  -seconds S          5\n"
@@ -71,6 +72,7 @@ std::map<std::string_view, Number> NumbersOf(Options& options) {
       {"names", {1, 1e7, true, whole(options.names)}},
       {"sockets", {1, kSocketsMax, true, whole(options.sockets)}},
       {"window", {1, kWindowMax, true, whole(options.window)}},
+      {"burst", {1, kWindowMax, true, whole(options.burst)}},
       {"rate", {0, 1e8, false, [&](double value) { options.rate = value; }}},
       {"count", {0, kMost, true, whole(options.count)}},
       {"seconds",

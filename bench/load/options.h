@@ -25,6 +25,8 @@ struct Options {
   std::string type = "A";
   size_t sockets = 8;
   size_t window = 16;  // Queries under way on a socket.
+  // A socket whose window was full sends again once there is room for so many; at most the window.
+  size_t burst = 1;
   // Queries a second over all sockets, sent when they are due whether or not replies came (an open
   // loop); 0: as fast as the window allows.
   double rate = 0;

@@ -172,7 +172,9 @@ class Generator {
   }
 
   absl::Status SendBatch(Socket& socket, uint64_t due) {
-    const size_t count = std::min({kBatch, socket.pending.Room(), static_cast<size_t>(due)});
+    const size_t room = socket.pending.Room();
+    if (room < std::min(options_.burst, options_.window)) return absl::OkStatus();
+    const size_t count = std::min({kBatch, room, static_cast<size_t>(due)});
     if (count == 0) return absl::OkStatus();
     std::array<uint32_t, kBatch> chosen;
     for (size_t i = 0; i < count; ++i) {
