@@ -177,7 +177,7 @@ def main():
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
     namespace.enter()
-    with rivals.outside([]) as upstream, \
+    with rivals.outside([], 3600) as upstream, \
             rivals.whole_agent(arguments.build, upstream) as (server, ports):
         fill(ports["http"])
         if arguments.soak:

@@ -214,12 +214,14 @@ OUTSIDE_NAMES = 1000
 
 
 @contextlib.contextmanager
-def outside(pin):
-    """Who answers for OUTSIDE_ZONE, with an address a name: the recursor of those that forward."""
+def outside(pin, ttl_s):
+    """Who answers for OUTSIDE_ZONE, with an address a name: the recursor of those that forward. With
+    a TTL of 0 it is asked each time."""
     [port] = lib.free_ports(1)
     with folder() as place:
         with (place / "example.zone").open("w") as zone:
-            zone.write("$TTL 3600\nexample. IN SOA ns.example. root.example. 1 3600 600 86400 60\n"
+            zone.write(f"$TTL {ttl_s}\n"
+                       "example. IN SOA ns.example. root.example. 1 3600 600 86400 60\n"
                        "example. IN NS ns.example.\nns.example. IN A 127.0.0.1\n")
             zone.writelines(f"host-{i}.example. IN A 192.0.2.{i % 250}\n"
                             for i in range(OUTSIDE_NAMES))
@@ -279,6 +281,22 @@ remote-control:
             yield server
 
 
+@contextlib.contextmanager
+def forwarding_dnsdist(build, pin, upstream):
+    """Without a cache, as Debian configures it."""
+    [port] = lib.free_ports(1)
+    with folder() as place:
+        (place / "dnsdist.conf").write_text(f"""
+setLocal("127.0.0.1:{port}")
+newServer("127.0.0.1:{upstream.port}")
+setSecurityPollSuffix("")
+""")
+        command = [*pin, "/usr/bin/dnsdist", "--supervised", "-C", place / "dnsdist.conf"]
+        with run(command, port, place / "log",
+                 ready=lambda: loaded(port, "ns.example")) as server:
+            yield server
+
+
 def loaded(port, name="ns.consul"):
     """Whether a name that is in the zone is answered: the server has loaded it."""
     try:
@@ -288,5 +306,7 @@ def loaded(port, name="ns.consul"):
 
 
 SERVERS = {"echo": echo, "agent": agent, "knot": knot, "nsd": nsd, "unbound": unbound}
-FORWARDERS = {"echo": echo, "agent": forwarding_agent, "unbound": forwarding_unbound}
-PROGRAMS = {"knot": "/usr/sbin/knotd", "nsd": "/usr/sbin/nsd", "unbound": "/usr/sbin/unbound"}
+FORWARDERS = {"echo": echo, "agent": forwarding_agent, "unbound": forwarding_unbound,
+              "dnsdist": forwarding_dnsdist}
+PROGRAMS = {"knot": "/usr/sbin/knotd", "nsd": "/usr/sbin/nsd", "unbound": "/usr/sbin/unbound",
+            "dnsdist": "/usr/bin/dnsdist"}

@@ -1,7 +1,6 @@
 #include "rpc/health_service.h"
 
-#include <uv.h>
-
+#include <set>
 #include <string>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "cluster/topics.h"
 #include "registry/records.h"
 #include "rpc/errors.h"
+#include "rpc/sending_stream.h"
 #include "rpc/unary_call.h"
 
 namespace pharos::rpc {
@@ -28,90 +28,30 @@ HealthCheckResponse::ServingStatus StatusOf(const std::string& name, const Conte
                                                    : HealthCheckResponse::NOT_SERVING;
 }
 
-// Sends the status at once and whenever it changes. A client that does not read gets the newest.
-class HealthStream final : public ::grpc::ServerWriteReactor<HealthCheckResponse>,
-                           public Stream,
-                           public std::enable_shared_from_this<HealthStream> {
+// Sends the status at once and whenever it changes.
+class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<HealthCheckResponse>> {
  public:
-  static HealthStream* Start(const Context& context, ::grpc::CallbackServerContext* call,
-                             std::string name) {
-    const auto stream = std::make_shared<HealthStream>(context, call, std::move(name));
-    stream->self_ = stream;
-    stream->Post([](HealthStream& self) { self.Begin(); });
-    return stream.get();
-  }
-
   HealthStream(const Context& context, ::grpc::CallbackServerContext* call, std::string name)
-      : context_(context),
-        call_(call),
-        count_(context.counters, context.counters.health_streams),
-        name_(std::move(name)) {}
-
-  void OnWriteDone(bool ok) override {
-    Post([ok](HealthStream& self) {
-      self.sending_ = false;
-      if (!ok) return self.End(absl::CancelledError("the client is gone"));
-      self.SendIfNew();
-    });
-  }
-  void OnCancel() override {
-    Post([](HealthStream& self) { self.End(absl::CancelledError("the client is gone")); });
-  }
-  void OnDone() override {
-    std::shared_ptr<HealthStream> self = std::move(self_);
-    LoopMailbox::Post(context_.mailbox,
-                      [self = std::move(self)] { self->context_.streams.Remove(self.get()); });
-  }
-  void Stop() override { End(absl::UnavailableError("the agent is stopping")); }
-  void CheckProgress(uint64_t now_ns) override {
-    if (finished_ || !sending_ || now_ns - sending_since_ns_ < Streams::kStallNs) return;
-    ++context_.counters.stalled;
-    call_->TryCancel();
-  }
+      : SendingStream(context, call, context.counters.health_streams), name_(std::move(name)) {}
 
  private:
-  template <typename Step>
-  void Post(Step step) {
-    LoopMailbox::Post(context_.mailbox,
-                      [self = shared_from_this(), step = std::move(step)] { step(*self); });
+  void Opened() override {
+    Follow({cluster::ServiceTopic(registry::LowerCase(name_))},
+           [this](const std::set<std::string>&) { SendNext(); });
+    SendNext();
   }
-  void Begin() {
-    context_.streams.Add(this);
-    if (finished_) return;
-    if (context_.stopping) return Stop();
-    if (count_.too_many()) {
-      return End(WithRetry(absl::ResourceExhaustedError("too many streams are open at this agent"),
-                           absl::Seconds(1)));
-    }
-    wake_id_ = context_.hub.Add({cluster::ServiceTopic(registry::LowerCase(name_))},
-                                [this](const std::set<std::string>&) { SendIfNew(); });
-    SendIfNew();
-  }
-  void SendIfNew() {
-    if (finished_ || sending_) return;
-    const HealthCheckResponse::ServingStatus status = StatusOf(name_, context_);
+  void SendNext() override {
+    if (!may_send()) return;
+    const HealthCheckResponse::ServingStatus status = StatusOf(name_, context());
     if (sent_ && response_.status() == status) return;
     response_.set_status(status);
-    sent_ = sending_ = true;
-    sending_since_ns_ = uv_hrtime();
-    StartWrite(&response_);
-  }
-  void End(const absl::Status& status) {
-    if (finished_) return;
-    finished_ = true;
-    context_.hub.Remove(wake_id_);
-    Finish(ToGrpcStatus(status));
+    sent_ = true;
+    Send(response_);
   }
 
-  const Context& context_;
-  ::grpc::CallbackServerContext* call_;
-  StreamCount count_;
-  std::shared_ptr<HealthStream> self_;
   const std::string name_;
-  uint64_t wake_id_ = 0;
   HealthCheckResponse response_;
-  bool sent_ = false, sending_ = false, finished_ = false;
-  uint64_t sending_since_ns_ = 0;
+  bool sent_ = false;
 };
 
 }  // namespace
@@ -135,7 +75,7 @@ class HealthStream final : public ::grpc::ServerWriteReactor<HealthCheckResponse
 
 ::grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
     ::grpc::CallbackServerContext* call, const HealthCheckRequest* request) {
-  return HealthStream::Start(context_, call, request->service());
+  return HealthStream::Start<HealthStream>(context_, call, request->service());
 }
 
 }  // namespace pharos::rpc

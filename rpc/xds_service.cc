@@ -1,10 +1,7 @@
 #include "rpc/xds_service.h"
 
-#include <grpcpp/support/server_callback.h>
-#include <uv.h>
-
 #include <algorithm>
-#include <memory>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,94 +11,54 @@
 #include "base/log.h"
 #include "cluster/topics.h"
 #include "rpc/errors.h"
+#include "rpc/sending_stream.h"
 
 namespace pharos::rpc {
 namespace {
 
-// One ADS stream. Takes its steps on the thread `grpc`; owns itself until gRPC is done with it. A
-// client that does not read misses steps: one response waits at most, the next is made when it is
-// taken.
 template <typename Session>
-class XdsStream final
-    : public ::grpc::ServerBidiReactor<typename Session::Request, typename Session::Response>,
-      public Stream,
-      public std::enable_shared_from_this<XdsStream<Session>> {
+using XdsReactor = ::grpc::ServerBidiReactor<typename Session::Request, typename Session::Response>;
+
+// One ADS stream: one response waits for the client at most, the next is made when it is taken.
+template <typename Session>
+class XdsStream final : public SendingStream<XdsReactor<Session>> {
  public:
   static XdsStream* Start(const Context& context, XdsResources& resources,
                           ::grpc::CallbackServerContext* call) {
-    const auto stream = std::make_shared<XdsStream>(context, resources, call);
-    stream->self_ = stream;
-    stream->Post([](XdsStream& self) {
-      self.context_.streams.Add(&self);
-      if (self.context_.stopping) return self.Stop();
-      if (self.count_.too_many()) {
-        self.End(WithRetry(absl::ResourceExhaustedError("too many streams are open at this agent"),
-                           absl::Seconds(1)));
-      }
-    });
+    XdsStream* stream = Base::template Start<XdsStream>(context, resources, call);
     stream->StartRead(&stream->request_);
-    return stream.get();
+    return stream;
   }
 
   XdsStream(const Context& context, XdsResources& resources, ::grpc::CallbackServerContext* call)
-      : context_(context),
-        resources_(resources),
-        call_(call),
-        count_(context.counters, context.counters.xds_streams) {}
+      : Base(context, call, context.counters.xds_streams), resources_(resources) {}
 
   void OnReadDone(bool ok) override {
-    Post([ok](XdsStream& self) {
-      if (self.finished_) return;
-      if (!ok) return self.End(absl::OkStatus());
-      self.Take();
+    this->Post([this, ok](Base&) {
+      if (this->finished()) return;
+      if (!ok) return this->End(absl::OkStatus());
+      Take();
     });
-  }
-  void OnWriteDone(bool ok) override {
-    Post([ok](XdsStream& self) {
-      self.sending_ = false;
-      if (!ok) return self.End(absl::CancelledError("the client is gone"));
-      self.SendNext();
-    });
-  }
-  void OnCancel() override {
-    Post([](XdsStream& self) { self.End(absl::CancelledError("the client is gone")); });
-  }
-  void OnDone() override {
-    std::shared_ptr<XdsStream> self = std::move(self_);
-    LoopMailbox::Post(context_.mailbox,
-                      [self = std::move(self)] { self->context_.streams.Remove(self.get()); });
-  }
-  void Stop() override {
-    End(absl::UnavailableError("the agent is stopping; try again, or elsewhere"));
-  }
-  void CheckProgress(uint64_t now_ns) override {
-    if (finished_ || !sending_ || now_ns - sending_since_ns_ < Streams::kStallNs) return;
-    ++context_.counters.stalled;
-    call_->TryCancel();
   }
 
  private:
-  template <typename Step>
-  void Post(Step step) {
-    LoopMailbox::Post(context_.mailbox,
-                      [self = this->shared_from_this(), step = std::move(step)] { step(*self); });
-  }
+  using Base = SendingStream<XdsReactor<Session>>;
 
   void Take() {
     XdsRefusal refusal;
     const absl::Status taken = session_.Take(request_, refusal);
     if (!refusal.type_url.empty()) Refused(refusal);
     if (!taken.ok()) {
-      ++context_.counters.invalid;
-      return End(taken);
+      ++this->context().counters.invalid;
+      return this->End(taken);
     }
-    Follow();
+    FollowServices();
     SendNext();
     this->StartRead(&request_);
   }
 
   void Refused(const XdsRefusal& refusal) {
-    ++context_.counters.xds_nacks;
+    ++this->context().counters.xds_nacks;
     // One line a stream: a client may refuse as often as it likes.
     if (std::exchange(refused_, true)) return;
     PHAROS_LOG(kWarn, "grpc", "An xDS client refused what it was sent: type=%s error=%s",
@@ -109,14 +66,13 @@ class XdsStream final
   }
 
   // Waits for changes of the services whose endpoints are wanted.
-  void Follow() {
+  void FollowServices() {
     std::set<std::string> services = session_.Services();
     if (services == services_) return;
-    context_.hub.Remove(wake_id_);
     services_ = std::move(services);
     std::vector<std::string> topics;
     for (const std::string& service : services_) topics.push_back(cluster::ServiceTopic(service));
-    wake_id_ = context_.hub.Add(std::move(topics), [this](const std::set<std::string>& changed) {
+    this->Follow(std::move(topics), [this](const std::set<std::string>& changed) {
       std::set<std::string> touched;
       std::copy_if(services_.begin(), services_.end(), std::inserter(touched, touched.end()),
                    [&](const std::string& service) {
@@ -127,40 +83,26 @@ class XdsStream final
     });
   }
 
-  void SendNext() {
-    if (finished_ || sending_) return;
+  void SendNext() override {
+    if (!this->may_send()) return;
     std::optional<typename Session::Response> next;
     {
-      const Published<registry::Snapshot>::ReadGuard snapshot(context_.consensus.published());
+      const Published<registry::Snapshot>::ReadGuard snapshot(
+          this->context().consensus.published());
       next = session_.Next(resources_, *snapshot);
     }
     if (!next) return;
     response_ = *std::move(next);
-    sending_ = true;
-    sending_since_ns_ = uv_hrtime();
-    ++context_.counters.sent;
-    this->StartWrite(&response_);
+    ++this->context().counters.sent;
+    this->Send(response_);
   }
 
-  void End(const absl::Status& status) {
-    if (finished_) return;
-    finished_ = true;
-    context_.hub.Remove(wake_id_);
-    this->Finish(ToGrpcStatus(status));
-  }
-
-  const Context& context_;
   XdsResources& resources_;
-  ::grpc::CallbackServerContext* call_;
-  StreamCount count_;
-  std::shared_ptr<XdsStream> self_;
   Session session_;
   std::set<std::string> services_;
-  uint64_t wake_id_ = 0;
   typename Session::Request request_;
   typename Session::Response response_;
-  bool sending_ = false, finished_ = false, refused_ = false;
-  uint64_t sending_since_ns_ = 0;
+  bool refused_ = false;
 };
 
 }  // namespace
