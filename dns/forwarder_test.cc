@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "base/random.h"
 #include "dns/upstream_test_message.h"
@@ -352,7 +354,7 @@ TEST(Forwarder, ManyWrongGuessesLeadToTcp) {
 
 TEST(Forwarder, EachQueryHasAnIdAndLetterCaseOfItsOwn) {
   Simulation simulation({Simulated{}});
-  std::set<std::vector<uint8_t>> seen;
+  absl::flat_hash_set<std::vector<uint8_t>> seen;
   for (int i = 0; i < 100; ++i) {
     ForwarderOutput out;
     simulation.forwarder().Ask(
