@@ -1,8 +1,11 @@
 // Loads an agent by gRPC and says what that took. usage:
-//   grpc_load AGENT hold LEASES CONNECTIONS     opens leases as fast as they are taken
-//   grpc_load AGENT register RATE SECONDS       registrations a second, each a lease that ends
-//   again grpc_load AGENT watch WATCHERS CONNECTIONS  how soon all of them hear of each of 20
-//   changes
+//
+//   grpc_load AGENT hold LEASES CONNECTIONS
+//   grpc_load AGENT register RATE SECONDS
+//   grpc_load AGENT watch WATCHERS CONNECTIONS
+//
+// `hold` opens leases as fast as they are taken, `register` opens so many a second and ends each at
+// once, `watch` measures how soon all watchers hear of each of 20 changes.
 // Latencies are from the request until the agent's answer (of a watch: until the response).
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/client_callback.h>
@@ -28,6 +31,9 @@ namespace {
 
 namespace v1 = pharos::discovery::v1;
 using Clock = std::chrono::steady_clock;
+
+// That the leases are of: as in a fleet, where none has all instances.
+constexpr int kServices = 100;
 
 double MsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
@@ -102,7 +108,7 @@ class Lease final : public grpc::ClientBidiReactor<v1::HoldRequest, v1::HoldResp
   Lease(const Agent& agent, size_t number, Latencies& held)
       : stub_(v1::Registration::NewStub(agent.channel(number))), held_(held) {
     v1::InstanceSpec& instance = *request_.mutable_open()->add_instances();
-    instance.set_service("load");
+    instance.set_service(absl::StrFormat("load-%d", number % kServices));
     instance.set_id(absl::StrFormat("load-%d", number));
     instance.set_address(
         absl::StrFormat("10.%d.%d.%d", 1 + (number >> 16), (number >> 8) & 255, number & 255));
