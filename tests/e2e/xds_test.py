@@ -97,6 +97,17 @@ class XdsTest(lib.AgentTest):
         return process
 
 
+class NamesInDns(XdsTest):
+    """Clients that know no xDS: gRPC's own resolver asks the agent's DNS."""
+
+    def test_finds_instances_by_name(self):
+        port = self.server("by-name", "named").lines[0].split()[1]
+        target = f"dns://127.0.0.1:{self.agent.dns_port}/named.service.consul:{port}"
+        with grpc.insecure_channel(target) as channel:
+            say = channel.unary_unary("/test.Echo/Say")
+            self.assertEqual(say(b"", timeout=60, wait_for_ready=True), b"by-name")
+
+
 class RealClient(XdsTest):
     def test_survives_a_rolling_restart_without_a_failed_call(self):
         servers = [self.server(f"a{i}") for i in range(3)]
