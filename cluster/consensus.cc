@@ -33,6 +33,16 @@ ConsensusOptions InMemory(std::string datacenter) {
 }
 
 }  // namespace
+// DataLoss with the way out of it.
+absl::Status ExplainDamage(const DataDirectory* directory, const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(absl::StrFormat(
+      "the Raft log in %s is damaged: %s. If other servers have the catalog, move the directory "
+      "away and start again: this server joins them as a new one. Else restore a backup "
+      "(docs/operating.md)",
+      directory == nullptr ? "memory" : directory->path(), std::string(status.message())));
+}
+
 
 Consensus::Consensus(std::string datacenter, const Clock& clock)
     : Consensus(InMemory(std::move(datacenter)), clock, nullptr) {
@@ -110,8 +120,10 @@ absl::Status Consensus::MakeNode() {
   options.seed = SecureRandomU64();
   options.makes_images = directory_ != nullptr;
   if (directory_ != nullptr) {
-    ASSIGN_OR_RETURN(disk_, OpenUvRaftDisk(loop_->uv(), directory_->log_path(),
-                                           [this](const std::string& why) { OnFatal(why); }));
+    auto disk = OpenUvRaftDisk(loop_->uv(), directory_->log_path(),
+                               [this](const std::string& why) { OnFatal(why); });
+    if (!disk.ok()) return ExplainDamage(directory_.get(), disk.status());
+    disk_ = *std::move(disk);
     const std::lock_guard lock(mutex_);
     cluster_id_ = directory_->cluster_id();
   } else {
@@ -164,12 +176,7 @@ absl::Status Consensus::StartEngine(bool bootstrap) {
     begun = absl::DataLossError(absl::StrFormat("it ends at index %d, and it once reached %d",
                                                 node_->engine().last_index(), reached));
   }
-  if (!absl::IsDataLoss(begun)) return begun;
-  return absl::DataLossError(absl::StrFormat(
-      "the Raft log in %s is damaged: %s. If other servers have the catalog, move the directory "
-      "away and start again: this server joins them as a new one. Else restore a backup "
-      "(docs/operating.md)",
-      directory_ == nullptr ? "memory" : directory_->path(), std::string(begun.message())));
+  return ExplainDamage(directory_.get(), begun);
 }
 
 Joining::Own Consensus::OwnState() const {

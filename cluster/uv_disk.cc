@@ -8,7 +8,9 @@
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 #include "cluster/libraft.h"
+#include "cluster/log_segment.h"
 #include "cluster/raft_disk.h"
 
 namespace pharos::cluster {
@@ -92,6 +94,7 @@ class UvRaftDisk : public RaftDisk {
 
 absl::StatusOr<std::unique_ptr<RaftDisk>> OpenUvRaftDisk(
     uv_loop_t* loop, const std::string& directory, std::function<void(const std::string&)> fatal) {
+  RETURN_IF_ERROR(CheckOpenSegments(directory));
   auto disk = std::make_unique<UvRaftDisk>(std::move(fatal));
   if (absl::Status opened = disk->Open(loop, directory); !opened.ok()) return opened;
   return disk;
