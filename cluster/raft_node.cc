@@ -296,7 +296,7 @@ void RaftNode::ProposeBatch(Batch batch) {
   if (batch.front().proposal.entry) {
     entry = *batch.front().proposal.entry;
   } else {
-    for (const Waiting& waiting : batch) *entry.add_commands() = waiting.proposal.command;
+    for (Waiting& waiting : batch) entry.add_commands()->Swap(&waiting.proposal.command);
   }
   // Never used before by this server, in an earlier life either: it leads in a term only once.
   const uint64_t number = (engine_.term() << 32) + ++batches_;
@@ -322,6 +322,11 @@ void RaftNode::ProposeBatch(Batch batch) {
   const auto found = inflight_.find(number);
   Batch refused = std::move(found->second);
   inflight_.erase(found);
+  if (!refused.front().proposal.entry) {
+    for (int i = 0; i < entry.commands_size(); ++i) {
+      refused[static_cast<size_t>(i)].proposal.command.Swap(entry.mutable_commands(i));
+    }
+  }
   // Not leading any more: somebody else will, or nobody until the deadline.
   if (absl::IsFailedPrecondition(proposed)) return Requeue(std::move(refused));
   Fail(refused, proposed);
