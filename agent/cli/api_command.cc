@@ -48,8 +48,11 @@ int RunSubcommand(std::string_view name, std::span<const Command> commands, Argu
   const bool help = wanted == "-h" || wanted == "-help" || wanted == "--help";
   std::ostream& target = help ? streams.out : streams.err;
   target << "Usage: pharos " << name << " <subcommand> [options] [args]\n\nSubcommands:\n";
+  size_t width = 0;
+  for (const Command& command : commands) width = std::max(width, command.name.size());
   for (const Command& command : commands) {
-    target << absl::StrFormat("    %-12s %s\n", command.name, command.synopsis);
+    target << absl::StrFormat("    %-*s    %s\n", static_cast<int>(width), command.name,
+                              command.synopsis);
   }
   return help ? kExitOk : kExitUnknownCommand;
 }

@@ -208,10 +208,10 @@ constexpr Command kAutopilotCommands[] = {
 };
 
 int RunRaft(Arguments arguments, const Streams& streams) {
-  return RunSubcommand("pharos operator raft", kRaftCommands, arguments, streams);
+  return RunSubcommand("operator raft", kRaftCommands, arguments, streams);
 }
 int RunAutopilot(Arguments arguments, const Streams& streams) {
-  return RunSubcommand("pharos operator autopilot", kAutopilotCommands, arguments, streams);
+  return RunSubcommand("operator autopilot", kAutopilotCommands, arguments, streams);
 }
 
 constexpr Command kCommands[] = {
@@ -222,7 +222,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 int RunOperator(Arguments arguments, const Streams& streams) {
-  return RunSubcommand("pharos operator", kCommands, arguments, streams);
+  return RunSubcommand("operator", kCommands, arguments, streams);
 }
 
 }  // namespace pharos::agent

@@ -91,7 +91,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 int RunSnapshot(Arguments arguments, const Streams& streams) {
-  return RunSubcommand("pharos snapshot", kCommands, arguments, streams);
+  return RunSubcommand("snapshot", kCommands, arguments, streams);
 }
 
 }  // namespace pharos::agent
