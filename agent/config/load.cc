@@ -33,8 +33,6 @@ constexpr std::string_view kDevDefaults = R"(
   connect     { enabled = true }
   ports       { grpc = 8502 }
   performance { raft_multiplier = 1 }
-  gossip_lan  { gossip_interval = "100ms" probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 3 }
-  gossip_wan  { gossip_interval = "100ms" probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 3 }
 )";
 
 // Reads sources one after the other and lays each over those before it.

@@ -519,6 +519,11 @@ TEST(LoadConfig, LaysFilesOverTheDefaultsOfDev) {
   EXPECT_EQ(config.log.level, LogLevel::kInfo);
   EXPECT_EQ(config.data_dir, "");
   EXPECT_THAT(loaded->no_effect_keys, ElementsAre("session_ttl_min"));
+  EXPECT_EQ(config.gossip.lan.profile.probe_interval, absl::Milliseconds(100));
+  const auto lan = LoadHcl({"gossip_lan { profile = \"lan\" }"}, true);
+  ASSERT_TRUE(lan.ok()) << lan.status();
+  EXPECT_EQ(lan->config.gossip.lan.profile.probe_interval, absl::Seconds(1));
+  EXPECT_EQ(lan->config.gossip.wan.profile.probe_interval, absl::Milliseconds(100));
   const auto expect = LoadHcl({"bootstrap_expect = 3"}, true);
   EXPECT_EQ(std::string(expect.status().message()),
             "-hcl:1:20: 'bootstrap_expect > 0' not allowed in dev mode");
