@@ -16,17 +16,19 @@ READY_SECONDS = 20
 class Server:
     """One server: its data stays from start to start."""
 
-    def __init__(self, folder, number, ports, join, expect, config=None, prefix=(), env=None):
+    def __init__(self, folder, number, ports, join, expect, config=None, prefix=(), env=None,
+                 host="127.0.0.1"):
         self.number, self.ports, self.prefix, self.env = number, ports, list(prefix), env
+        self.host = host  # Where it answers; it speaks with the others at `bind_addr`.
+        self.address = f"127.0.0.1:{ports['server']}"
         self.folder = pathlib.Path(folder) / f"server-{number}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = f"server-{number}"
         self.process = None
         settings = {
             "node_name": self.name, "server": True, "data_dir": str(self.folder / "data"),
-            # They find each other by asking; gossip has tests of its own.
             "bind_addr": "127.0.0.1",
-            "ports": {**ports, "grpc": -1, "grpc_tls": -1, "serf_lan": -1, "serf_wan": -1},
+            "ports": {"grpc": -1, "grpc_tls": -1, "serf_lan": -1, "serf_wan": -1, **ports},
             "retry_join": join, "performance": {"raft_multiplier": 5},
             "bootstrap_expect": expect, "limits": {"http_max_conns_per_client": 1000},
         }
@@ -69,7 +71,7 @@ class Server:
 
     def ask(self, method, path, body=None, seconds=12):
         """Status, headers (names in lower case) and body; OSError when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["http"], timeout=seconds)
+        connection = http.client.HTTPConnection(self.host, self.ports["http"], timeout=seconds)
         try:
             data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
             connection.request(method, path, data)
@@ -99,9 +101,6 @@ class Server:
     def leader(self):
         return self.get("/v1/status/leader", seconds=2)
 
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.ports['server']}"
 
     def cli(self, *args):
         run = subprocess.run([str(lib.PHAROS), *args[:1], *args[1:]],
@@ -111,26 +110,29 @@ class Server:
 
 
 class Servers:
-    """`count` servers that expect each other, for use in `with`."""
+    """`count` servers that expect each other, for use in `with`. They find each other by asking, or
+    with `gossip` by that alone."""
 
-    def __init__(self, count=3, expect=None, config=None, start=True):
+    def __init__(self, count=3, expect=None, config=None, start=True, gossip=False):
         self._folder = tempfile.TemporaryDirectory(prefix="pharos-servers-")
         self.folder = self._folder.name
         self.config = config
-        names = ["dns", "http", "server"]
-        free = lib.free_ports(len(names) * count)
-        ports = [dict(zip(names, free[i * len(names):])) for i in range(count)]
-        join = [f"127.0.0.1:{each['server']}" for each in ports]
+        self.names = ["dns", "http", "server", *(["serf_lan"] if gossip else [])]
+        free = lib.free_ports(len(self.names) * count)
+        ports = [dict(zip(self.names, free[i * len(self.names):])) for i in range(count)]
         expect = count if expect is None else expect
-        self.servers = [Server(self.folder, i, ports[i], join, expect, config)
+        self.servers = [Server(self.folder, i, ports[i], self.joined(ports), expect, config)
                         for i in range(count)]
         self._start = start
 
+    def joined(self, ports):
+        """Where who joins finds the servers that have these ports."""
+        return [f"127.0.0.1:{each.get('serf_lan', each['server'])}" for each in ports]
+
     def add(self):
         """One more, which expects nobody and joins those that are there."""
-        names = ["dns", "http", "server"]
-        ports = dict(zip(names, lib.free_ports(len(names))))
-        join = [server.address for server in self.servers]
+        ports = dict(zip(self.names, lib.free_ports(len(self.names))))
+        join = self.joined([server.ports for server in self.servers])
         server = Server(self.folder, len(self.servers), ports, join, 0, self.config)
         self.servers.append(server)
         return server

@@ -7,6 +7,7 @@ import pathlib
 import random
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -244,6 +245,16 @@ class Chaos(unittest.TestCase):
                 self.end(cluster, load)
             finally:
                 load.stop()
+
+    def test_a_leader_that_is_cut_off_is_replaced_and_found_again(self):
+        if os.geteuid() != 0 or subprocess.run(
+                ["unshare", "-n", "-m", "ip", "link", "add", "a", "type", "bridge"],
+                stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("network namespaces and bridges take root")
+        done = subprocess.run(["unshare", "-n", "-m", sys.executable, str(lib.ROOT / "tests/cut_off.py")],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        print(done.stdout)
 
 
 if __name__ == "__main__":
