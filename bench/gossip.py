@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Usage: bench/gossip.py [-n NODES,...] [-t TRIALS] [-s IDLE_SECONDS] [serf|lan|fast]...
+"""Usage: bench/gossip.py [-n NODES,...] [-t TRIALS] [-s IDLE_SECONDS] [-d SECONDS] [serf|lan|fast]...
 
 Pools of Debian's `serf` agents on its LAN profile, and of Pharos agents on the profiles `lan` and
 `fast`: how long a join takes until all know it, how long a failure takes to be known to the first and
 to the last survivor, and what a pool costs while nothing happens. All in a network namespace of its own
 (needs root), so that the loopback's counters are the pool's; times come from the agents' logs, which are
 read every 10 ms. Prints a row of a table for each pool.
+
+With -d: instead, who is falsely taken for failed, and suspected, within so many seconds in which one node
+is stopped for 0.9 s of every second, and in which 16 busy loops have the machine.
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -132,17 +136,81 @@ def measure(kind, count, trials, idle_seconds, folder):
                 node.kill()
 
 
+def stall(nodes, seconds):
+    """Stops and continues the first node; which one that was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        nodes[0].process.send_signal(signal.SIGSTOP)
+        time.sleep(0.9)
+        nodes[0].process.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+    return nodes[0].name
+
+
+def keep_busy(nodes, seconds):
+    del nodes
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(16)]
+    try:
+        time.sleep(seconds)
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def disturb(kind, count, seconds, folder):
+    nodes = [Node(kind, number, folder) for number in range(count)]
+    try:
+        nodes[0].start()
+        time.sleep(1)
+        for number, node in enumerate(nodes[1:], 1):
+            node.start(nodes[0])
+            wait_for(nodes[:number], "EventMemberJoin", node.name)
+        time.sleep(5)
+        for what, how in (("a node stalled 0.9 s of each second", stall), ("16 busy loops", keep_busy)):
+            for node in nodes:
+                node.news()
+            disturbed = how(nodes, seconds)
+            time.sleep(10)
+            failed, suspected, own = 0, 0, 0
+            for node in nodes:
+                for line in node.news().splitlines():
+                    event = re.search(r"(EventMemberFailed: |Suspect )(\S+) ", line)
+                    if event is None:
+                        continue
+                    if event[2] == disturbed:
+                        own += event[1] != "Suspect "
+                    elif event[1] == "Suspect ":
+                        suspected += 1
+                    else:
+                        failed += 1
+            print(f"| {kind} | {count} | {what} | {failed} | {suspected} | {own} |", flush=True)
+    finally:
+        for node in nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.kill()
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("-n", default="3,10")
     parser.add_argument("-t", type=int, default=9)
     parser.add_argument("-s", type=int, default=20)
+    parser.add_argument("-d", type=int, default=0)
     parser.add_argument("kinds", nargs="*", default=["serf", "lan", "fast"])
     options = parser.parse_args()
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
         os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if options.d > 0:
+        print("| pool | nodes | during | healthy nodes taken for failed | suspected | the stalled one "
+              "taken for failed |\n" + "| --- " * 6 + "|", flush=True)
+        for count in (int(number) for number in options.n.split(",")):
+            for kind in options.kinds:
+                with tempfile.TemporaryDirectory() as folder:
+                    disturb(kind, count, options.d, pathlib.Path(folder))
+        return
     print("| pool | nodes | join until all know, s | failure known to the first, s | to all, s | "
           "packets/s a node | octets/s a node | CPU % a node |\n" + "| --- " * 8 + "|", flush=True)
     for count in (int(number) for number in options.n.split(",")):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Usage: bench/servers.py [-seconds S] [-rounds R] [-instances N] [-only PART,...] [-build FOLDER]
+"""Usage: bench/servers.py [-seconds S] [-rounds R] [-servers N,...] [-services N]
+       [-instances N] [-only PART,...] [-build FOLDER]
 
 Measures the cluster of servers, on this machine, with data on its disk. Parts:
 
-  writes    registrations a second at the leader of 1, 3 and 5 servers by 1, 16 and 256 clients (wrk,
+  writes    registrations a second at the leader of N servers (1, 3 and 5) by 1, 16 and 256 clients (wrk,
             HTTP/1.1), with the times of half and of 99 % of them, and in turns with them puts of
             etcd's (etcd 3.4 by its JSON gateway, 3 members), R rounds of S seconds each; medians
   failover  from kill -9 of the leader until another has taken a change: median of 10
@@ -30,6 +31,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
 parser.add_argument("-seconds", type=float, default=3)
 parser.add_argument("-rounds", type=int, default=3)
+parser.add_argument("-servers", default="1,3,5")
+parser.add_argument("-services", type=int, default=100)
 parser.add_argument("-instances", type=int, default=1_000_000)
 parser.add_argument("-only", default="writes,failover,visible,large")
 parser.add_argument("-build", default="build-release")
@@ -40,13 +43,14 @@ import servers  # noqa: E402
 
 CLIENTS = (1, 16, 256)
 CONFIG = {"limits": {"http_max_conns_per_client": 0}, "log_level": "warn"}
+# 1,000 instances of 100 services, which change in random order.
 REGISTER = """
 local n = 0
 request = function()
   n = n + 1
-  local id = tostring(math.random(1, 1000))
-  local body = '{"Node":"node-' .. id .. '","Address":"10.0.0.1","Service":{"Service":"web","Port":' ..
-    tostring(n % 60000 + 1) .. ',"Meta":{"padding":"' .. string.rep("x", 100) .. '"}}}'
+  local id = math.random(1, 1000)
+  local body = string.format('{"Node":"node-%d","Address":"10.0.0.1","Service":{"Service":"web-%d",' ..
+    '"Port":%d,"Meta":{"padding":"%s"}}}', id, id % SERVICES, n % 60000 + 1, string.rep("x", 100))
   return wrk.format("PUT", "/v1/catalog/register", {["Content-Type"]="application/json"}, body)
 end
 """
@@ -54,7 +58,7 @@ end
 PUT = """
 local n = 0
 request = function()
-  local key = string.format("a2V5LTA%03d=", math.random(0, 999)):gsub("=", "A")
+  local key = string.format("a2V5LTAw%04d", math.random(0, 999))
   local body = '{"key":"' .. key .. '","value":"' .. string.rep("eHh4", 67) .. '"}'
   return wrk.format("POST", "/v3/kv/put", {["Content-Type"]="application/json"}, body)
 end
@@ -70,6 +74,7 @@ end
 
 def wrk(url, script, clients, seconds):
     """Requests a second, and the microseconds of half and of 99 % of them."""
+    seconds = max(1, round(seconds))  # wrk takes whole ones.
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write("math.randomseed(os.time())\n" + script + DONE)
         file.flush()
@@ -121,7 +126,7 @@ class Etcd:
 def measure_writes():
     print("writes: clients, per second, us p50, us p99 (medians)")
     etcd = shutil.which("etcd")
-    for count in (1, 3, 5):
+    for count in map(int, options.servers.split(",")):
         with contextlib.ExitStack() as stack:
             cluster = stack.enter_context(servers.Servers(count, config=CONFIG))
             other = stack.enter_context(Etcd()) if count == 3 and etcd else None
@@ -130,7 +135,8 @@ def measure_writes():
             for clients in CLIENTS:
                 ours, theirs = [], []
                 for _ in range(options.rounds):
-                    ours.append(wrk(url, REGISTER, clients, options.seconds))
+                    ours.append(wrk(url, REGISTER.replace("SERVICES", str(options.services)), clients,
+                                    options.seconds))
                     if other:
                         theirs.append(wrk(other.url, PUT, clients, options.seconds))
                 for name, results in ((f"pharos {count}", ours), ("etcd 3", theirs)):
@@ -229,19 +235,30 @@ def measure_large():
               f"{resident(server) / 1e6:.0f} MB, of the late one {resident(late) / 1e6:.0f} MB")
 
 
+# The n-th instance, from number FIRST on; behind the last one the first come again.
+FILL = """
+local n, total, per_node = %d, %d, %d
+request = function()
+  local i = n %% total
+  n = n + 1
+  local node, service = math.floor(i / per_node), i %% per_node
+  local body = string.format('{"Node":"node-%%d","Address":"10.%%d.%%d.1","Service":{"Service":' ..
+    '"service-%%d","ID":"s-%%d","Port":%%d}}', node, math.floor(node / 256) %% 256, node %% 256,
+    i %% 100000, service, service + 1)
+  return wrk.format("PUT", "/v1/catalog/register", {["Content-Type"]="application/json"}, body)
+end
+"""
+
+
 def fill(server, nodes, per_node):
-    """By transactions of a node with all its services: one registration for each service."""
-    import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", server.ports["http"], timeout=60)
-    for node in range(nodes):
-        for service in range(per_node):
-            body = json.dumps({"Node": f"node-{node}", "Address": f"10.{node >> 8 & 255}.{node & 255}.1",
-                               "Service": {"Service": f"service-{(node * per_node + service) % 10000}",
-                                           "ID": f"s-{service}", "Port": service + 1}})
-            connection.request("PUT", "/v1/catalog/register", body)
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200, response.status
+    """A registration for each instance, by 256 clients."""
+    done, total, clients = 0, nodes * per_node, 256
+    while done < total:
+        # Those that were under way at the end of a piece are made again.
+        first = max(0, done - clients)
+        rate, _, _ = wrk(f"http://127.0.0.1:{server.ports['http']}", FILL % (first, total, per_node),
+                         clients, 5)
+        done = first + int(rate * 5)
 
 
 PARTS = {"writes": measure_writes, "failover": measure_failover, "visible": measure_visible,

@@ -1,6 +1,7 @@
 // gossip_sim NODES SEED [PROFILE]: a pool in fake time (cluster/gossip/swim_sim.h). How many
 // packets a quiet node sends, how long a failure takes to be known to the first and to all, how
-// long a node that joins, and what a tenth of lost packets does. Prints one line for each.
+// long a node that joins, and what a tenth of lost packets and a node that hardly runs do. Prints
+// one line for each.
 #include <cstdio>
 #include <string_view>
 
@@ -53,6 +54,26 @@ bool MeasureEvent(SwimSim& sim, const char* what, SimEvent::Kind kind, size_t no
   return all;
 }
 
+// A minute in which a node runs for a tenth of each second.
+void MeasureStalls(SwimSim& sim, size_t node) {
+  const size_t before = sim.events().size();
+  for (int second = 0; second < 60; ++second) {
+    sim.SetStalled(node, true);
+    sim.RunFor(absl::Milliseconds(900));
+    sim.SetStalled(node, false);
+    sim.RunFor(absl::Milliseconds(100));
+  }
+  size_t healthy = 0, stalled = 0;
+  for (size_t i = before; i < sim.events().size(); ++i) {
+    if (sim.events()[i].kind != SimEvent::Kind::kLeave) continue;
+    ++(sim.events()[i].about == SwimSim::NameOf(node) ? stalled : healthy);
+  }
+  std::printf(
+      "a minute with a node stalled for 0.9 s of each second: %zu false failures of others, %zu of "
+      "it\n",
+      healthy, stalled);
+}
+
 int Run(size_t nodes, uint64_t seed, const Profile& profile) {
   SwimSim sim({.nodes = nodes, .profile = profile, .seed = seed});
   sim.Introduce();
@@ -70,6 +91,8 @@ int Run(size_t nodes, uint64_t seed, const Profile& profile) {
   std::printf("a minute with a tenth of the packets lost: %zu false failures\n",
               Failures(sim) - before);
   sim.SetLoss(0);
+  good &= sim.RunUntil([&] { return sim.Converged(); }, absl::Minutes(2));
+  MeasureStalls(sim, nodes / 3);
   good &= sim.RunUntil([&] { return sim.Converged(); }, absl::Minutes(2));
   std::printf("%s\n", good ? "converged" : "NOT converged");
   return good ? 0 : 1;
