@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "cluster/departures.h"
 #include "dns/worker.h"
 #include "registry/records.h"
 
@@ -109,6 +111,10 @@ absl::Status Agent::StartGossip() {
     if (catalog_of_gossip_ != nullptr) catalog_of_gossip_->OnEvent(event);
   };
   events.user_event = [this](const gossip::UserEvent& event) { OnUserEvent(event); };
+  if (config.server) {
+    events.servers = [this](const std::vector<PoolServer>& servers) { OnServers(servers); };
+    events.is_leader = [this] { return consensus_->is_leader(); };
+  }
   events.failed = [this](const absl::Status& why) {
     const std::lock_guard lock(mutex_);
     failure_ = why;
@@ -127,6 +133,20 @@ absl::Status Agent::StartGossip() {
   const std::lock_guard lock(mutex_);
   catalog_of_gossip_ = gossip_catalog_.get();
   return absl::OkStatus();
+}
+
+void Agent::OnServers(const std::vector<PoolServer>& servers) {
+  std::set<std::string> departed;
+  for (const PoolServer& each : servers) {
+    if (each.left) {
+      departed.insert(each.node_id);
+      continue;
+    }
+    peer::v1::Server server;
+    server.set_address(each.address);
+    consensus_->Learn(server, true);
+  }
+  cluster::RemoveDeparted(*consensus_, std::move(departed));
 }
 
 void Agent::OnUserEvent(const gossip::UserEvent& user_event) {

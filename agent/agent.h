@@ -86,6 +86,8 @@ class Agent {
   absl::Status StartDns();
   absl::Status StartHttp();
   absl::Status StartGrpc();
+  // On the thread `gossip`.
+  void OnServers(const std::vector<PoolServer>& servers);
   void OnUserEvent(const gossip::UserEvent& event);
   // Any thread: what DNS answers by from now on; null before it is served.
   std::shared_ptr<const dns::AnswerConfig> answer_config();

@@ -62,8 +62,11 @@ cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::
   if (config.ports.server > 0) {
     const auto port = static_cast<uint16_t>(config.ports.server);
     options.listen = SocketAddress{.ip = config.bind_addr, .port = port}.ToString();
-    for (const std::string& join : config.cluster.retry_join) {
-      options.join.push_back(JoinAddress(join, config.ports));
+    // Else the pool is joined, and tells of the servers in it.
+    if (config.ports.serf_lan <= 0) {
+      for (const std::string& join : config.cluster.retry_join) {
+        options.join.push_back(JoinAddress(join, config.ports));
+      }
     }
   }
   // A certificate alone is for HTTPS; between servers TLS is spoken when something is to be

@@ -126,15 +126,21 @@ absl::StatusOr<std::unique_ptr<Gossip>> Gossip::Start(const Config& config,
 absl::Status Gossip::StartPools(const Config& config, const std::string& node_id, Events events) {
   if (!config.data_dir.empty()) RETURN_IF_ERROR(CreateDirectories(config.data_dir + "/serf"));
   datacenter_ = config.datacenter;
+  on_servers_ = events.servers;
+  is_leader_ = events.is_leader;
   ASSIGN_OR_RETURN(
       lan_, Pool::Start(*loop_, MakeLanOptions(config, node_id),
                         {.member =
                              [this, member = events.member](const gossip::MemberEvent& event) {
                                member(event);
+                               newcomers_ |= event.kind == gossip::MemberEvent::Kind::kJoin;
                                const bool server = IsServer(event.member);
                                // Not at once: this is a call of the pool itself.
-                               if (server && flood_timer_ != nullptr) {
-                                 loop_->Post([this] { Flood(); });
+                               if (server && publish_timer_ != nullptr) {
+                                 loop_->Post([this] {
+                                   TellServers();
+                                   Flood();
+                                 });
                                }
                              },
                          .user_event = events.user_event,
@@ -144,8 +150,13 @@ absl::Status Gossip::StartPools(const Config& config, const std::string& node_id
   }
   loop_->PostAndWait([this] {
     publish_timer_ = std::make_unique<LoopTimer>(loop_->uv());
-    publish_timer_->Every(kPublishEvery, [this] { Publish(); });
+    publish_timer_->Every(kPublishEvery, [this] {
+      Publish();
+      TellServers();
+      TeachKeys();
+    });
     Publish();
+    TellServers();
     if (wan_ == nullptr) return;
     flood_timer_ = std::make_unique<LoopTimer>(loop_->uv());
     flood_timer_->Every(kFloodEvery, [this] { Flood(); });
@@ -216,6 +227,36 @@ void Gossip::Publish() {
   const std::lock_guard lock(mutex_);
   figures_ = std::move(figures);
   coordinates_ = ReadCoordinates();
+}
+
+void Gossip::TellServers() {
+  std::vector<PoolServer> servers;
+  for (const auto& [name, member] : lan_->serf().members()) {
+    const bool left = member.status == gossip::MemberStatus::kLeft;
+    const bool alive = member.status == gossip::MemberStatus::kAlive;
+    uint32_t port = 0;
+    if (!(left || alive) || !IsServer(member) || member.Tag("dc") != datacenter_) continue;
+    if (!absl::SimpleAtoi(member.Tag("port"), &port) || port > 65535) continue;
+    const SocketAddress address{member.address.ip, static_cast<uint16_t>(port)};
+    servers.push_back({.address = address.ToString(), .node_id = member.Tag("id"), .left = left});
+  }
+  on_servers_(servers);
+}
+
+void Gossip::TeachKeys() {
+  if (!std::exchange(newcomers_, false) || !is_leader_()) return;
+  const std::vector<std::string> keys = lan_->keyring().keys();
+  if (keys.size() < 2) return;
+  for (const std::string& key : keys) {
+    lan_->Run([&key](gossip::Serf& serf, absl::Time now) {
+      const auto log = [](const gossip::KeyOutcome& outcome) {
+        if (outcome.status().ok()) return;
+        PHAROS_LOG(kWarn, "agent.server", "Not every node has each key of the pool: %s",
+                   std::string(outcome.status().message()));
+      };
+      serf.StartKeyOperation(gossip::KeyOperation::kInstall, key, 0, log, now);
+    });
+  }
 }
 
 std::vector<PoolFigures> Gossip::figures() const {

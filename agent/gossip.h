@@ -26,12 +26,24 @@ using http::Coordinates;
 gossip::PoolOptions MakeLanOptions(const Config& config, const std::string& node_id);
 gossip::PoolOptions MakeWanOptions(const Config& config, const std::string& node_id);
 
+// A server of the datacenter as the pool knows it.
+struct PoolServer {
+  std::string address;  // Where other servers find it: IP:PORT.
+  std::string node_id;
+  bool left = false;  // Else it is alive.
+};
+
 class Gossip {
  public:
   struct Events {
     // On the thread `gossip`: of the LAN pool.
     std::function<void(const gossip::MemberEvent&)> member = [](const gossip::MemberEvent&) {};
     std::function<void(const gossip::UserEvent&)> user_event = [](const gossip::UserEvent&) {};
+    // The servers of the datacenter that are in the pool, or left it; all of them, again and again.
+    std::function<void(const std::vector<PoolServer>&)> servers =
+        [](const std::vector<PoolServer>&) {};
+    // Asked on the thread `gossip`: whether this agent looks after what others have missed.
+    std::function<bool()> is_leader = [] { return false; };
     // The agent cannot go on; in words for the operator.
     std::function<void(const absl::Status&)> failed = [](const absl::Status&) {};
   };
@@ -63,6 +75,9 @@ class Gossip {
   Gossip() = default;
   absl::Status StartPools(const Config& config, const std::string& node_id, Events events);
   void Publish();
+  void TellServers();
+  // Who was away while a key was brought in gets it, as long as there are several.
+  void TeachKeys();
   std::shared_ptr<const Coordinates> ReadCoordinates() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Brings the servers of the LAN pool into the WAN pool.
   void Flood();
@@ -72,6 +87,9 @@ class Gossip {
   std::unique_ptr<gossip::Pool> lan_, wan_;
   std::unique_ptr<LoopTimer> publish_timer_, flood_timer_;
   std::string datacenter_;
+  std::function<void(const std::vector<PoolServer>&)> on_servers_;
+  std::function<bool()> is_leader_;
+  bool newcomers_ = false;  // Somebody joined since keys were taught.
   mutable std::mutex mutex_;
   std::shared_ptr<const Coordinates> coordinates_ ABSL_GUARDED_BY(mutex_);
   Coordinates other_coordinates_ ABSL_GUARDED_BY(mutex_);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <iostream>
 #include <latch>
 #include <utility>
@@ -32,7 +33,6 @@ ConsensusOptions InMemory(std::string datacenter) {
   return options;
 }
 
-}  // namespace
 // DataLoss with the way out of it.
 absl::Status ExplainDamage(const DataDirectory* directory, const absl::Status& status) {
   if (!absl::IsDataLoss(status)) return status;
@@ -43,6 +43,7 @@ absl::Status ExplainDamage(const DataDirectory* directory, const absl::Status& s
       directory == nullptr ? "memory" : directory->path(), std::string(status.message())));
 }
 
+}  // namespace
 
 Consensus::Consensus(std::string datacenter, const Clock& clock)
     : Consensus(InMemory(std::move(datacenter)), clock, nullptr) {
@@ -566,7 +567,31 @@ absl::Status Consensus::Leave(absl::Duration timeout) {
 }
 
 void Consensus::Learn(const peer::v1::Server& server, bool alive) {
-  loop_->Post([this, server, alive] { node_->Learn(server, alive); });
+  loop_->Post([this, server, alive] {
+    if (server.raft_id() != 0) return node_->Learn(server, alive);
+    // Gossip knows only where it is. Who is there says so itself, and is then asked like all
+    // others.
+    const std::vector<peer::v1::Server> known = node_->known_servers();
+    const bool is_known = std::any_of(known.begin(), known.end(), [&](const auto& each) {
+      return each.address() == server.address();
+    });
+    if (!alive || is_known || client_ == nullptr || leaving_) return;
+    peer::v1::IntroduceRequest request;
+    *request.mutable_from() = node_->self();
+    request.set_cluster_id(OwnState().cluster_id);
+    client_->Introduce(server.address(), std::move(request),
+                       [this](const absl::StatusOr<peer::v1::IntroduceResponse>& answer) {
+                         if (!answer.ok()) return;
+                         loop_->Post([this, answer = *answer] {
+                           const std::string ours = OwnState().cluster_id;
+                           const bool fits = answer.cluster_id().empty() || ours.empty() ||
+                                             answer.cluster_id() == ours;
+                           if (fits && answer.self().raft_id() != raft_id_) {
+                             node_->Learn(answer.self(), true);
+                           }
+                         });
+                       });
+  });
 }
 
 int Consensus::Subscribe(Observer observer) {

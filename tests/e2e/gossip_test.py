@@ -206,6 +206,14 @@ class WithSerf(unittest.TestCase):
             unknown = pharos(ours, "force-leave", "nobody")
             self.assertIn("No node found with name 'nobody'", unknown.stdout)
 
+    def test_who_was_away_when_a_key_came_gets_it(self):
+        with agent("ours", {"encrypt": KEY}) as ours:
+            installed = pharos(ours, "keyring", "-local-only", "-install", NEW_KEY)
+            self.assertEqual(installed.returncode, 0, installed.stdout)
+            with Serf("late", join=ours.ports["serf_lan"]):
+                until("it has the key", lambda: f"{NEW_KEY} [2/2]" in
+                      pharos(ours, "keyring", "-local-only", "-list").stdout)
+
     def test_a_wrong_key_is_refused_and_named(self):
         with agent("ours", {"encrypt": KEY}) as ours, \
                 Serf("alpha", key=NEW_KEY) as alpha:

@@ -248,7 +248,7 @@ class Chaos(unittest.TestCase):
 
     def test_a_leader_that_is_cut_off_is_replaced_and_found_again(self):
         if os.geteuid() != 0 or subprocess.run(
-                ["unshare", "-n", "-m", "ip", "link", "add", "a", "type", "bridge"],
+                ["unshare", "-n", "-m", "ip", "link", "add", "name", "probe", "type", "bridge"],
                 stderr=subprocess.DEVNULL, check=False).returncode != 0:
             self.skipTest("network namespaces and bridges take root")
         done = subprocess.run(["unshare", "-n", "-m", sys.executable, str(lib.ROOT / "tests/cut_off.py")],

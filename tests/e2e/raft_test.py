@@ -57,8 +57,7 @@ class OneServer(unittest.TestCase):
             segment = sorted(log.glob("open-*"))[0]
             octets = bytearray(segment.read_bytes())
             # The last entries may be a write that was cut short, but not those before.
-            last = octets.rindex(b"web")
-            for at in (40, octets.rindex(b"web", 0, last - 40)):
+            for at in (40, octets.index(b"web")):
                 segment.write_bytes(octets[:at] + b"garbage!" + octets[at + 8:])
                 server.start()
                 self.assertNotEqual(server.process.wait(10), 0)
