@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "bench"))
 import namespace  # noqa: E402  (needs the path above)
 import rivals  # noqa: E402
-from measure import resident_megabytes  # noqa: E402
+from measure import cpu_seconds, resident_megabytes  # noqa: E402
 
 SERVICES, INSTANCES = 1000, 3
 A = ["-pattern", "svc-%d.service.consul", "-type", "A", "-rcode", "0", "-answers", "3"]
@@ -183,22 +183,29 @@ def main():
         if arguments.soak:
             return soak(arguments, server, ports)
         rates = [0, *map(int, arguments.rates.split(","))]
-        seen = {rate: {"per_second": [], "p99": [], "registered": []} for rate in rates}
+        seen = {rate: {"per_second": [], "cpu_us": [], "p99": [], "registered": []}
+                for rate in rates}
         for _ in range(arguments.samples):
             for rate in rates:
                 with Registrations(ports["http"], rate) as registrations:
+                    before = cpu_seconds(server.pid, "dns")
                     full = load(arguments.build, ports["dns"], arguments.seconds, *A)
+                    spent = cpu_seconds(server.pid, "dns") - before
                     calm = load(arguments.build, ports["dns"], arguments.seconds, *A, "-rate", "5000")
                 seen[rate]["per_second"].append(full["answered_per_second"])
+                seen[rate]["cpu_us"].append(spent / full["answered"] * 1e6)
                 seen[rate]["p99"].append(calm["latency_us"]["p99"])
                 seen[rate]["registered"].append(registrations.done / registrations.seconds)
         rest = sorted(seen[0]["per_second"])[-arguments.samples // 4]
-        print(f"{'asked for':>10} {'reached':>8} {'lookups/s':>10} {'of rest':>8} {'p99 us at 5k':>13}")
+        print(f"{'asked for':>10} {'reached':>8} {'lookups/s':>10} {'of rest':>8} {'DNS CPU us':>11} "
+              f"{'p99 us at 5k':>13}")
         for rate in rates:
             best = sorted(seen[rate]["per_second"])[-arguments.samples // 4]
             p99 = sorted(seen[rate]["p99"])[arguments.samples // 4]
+            cpu = sorted(seen[rate]["cpu_us"])[arguments.samples // 4]
             reached = sorted(seen[rate]["registered"])[arguments.samples // 2]
-            print(f"{rate:10} {reached:8.0f} {best:10.0f} {best / rest:8.3f} {p99:13.0f}")
+            print(f"{rate:10} {reached:8.0f} {best:10.0f} {best / rest:8.3f} {cpu:11.3f} "
+                  f"{p99:13.0f}")
         took = acknowledgements(ports["http"], ports["dns"], 2000)
         print(f"acknowledged after ms: p50 {took[1000]:.3f}, p99 {took[1980]:.3f}; "
               "each was in DNS when it was")

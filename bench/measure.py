@@ -20,12 +20,14 @@ def family(pid):
     return pids
 
 
-def cpu_seconds(pid):
-    """Spent by all threads, user and system, by the scheduler's own nanosecond count."""
+def cpu_seconds(pid, threads=""):
+    """Spent by all threads, or those whose name begins so, user and system, by the scheduler's own
+    nanosecond count."""
     total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
-            total += int(task.read_text().split()[0])
+            if (task / "comm").read_text().startswith(threads):
+                total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
 
 
