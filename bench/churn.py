@@ -3,8 +3,9 @@
 
 Measures lookups while services are registered. An agent with 1,000 services of three instances is
 asked for A in turns at rest and under R (1,000 and 10,000) registrations a second by HTTP, each of
-which changes a service: lookups a second, p99 at 5,000 a second, and how long until a registration
-is acknowledged and whether DNS then has it. -soak does everything together for so long: full load,
+which changes a service: lookups a second, the DNS threads' CPU time for each (the load and the
+registrations have the agent's cores, too), p99 at 5,000 a second, and how long until a registration is
+acknowledged and whether DNS then has it. -soak does everything together for so long: full load,
 registrations, reloads, and outside names from a recursor; then lost replies, what the kernel dropped
 and memory are told. See bench/README.md.
 """
