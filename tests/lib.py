@@ -82,12 +82,19 @@ def _record(line):
 
 
 def dig(port, name, type="A", *options, server="127.0.0.1", seconds=3):
-    """Asks once. Raises AssertionError when no reply comes."""
+    """Asks once. Raises AssertionError when no reply comes.
+
+    dig shares its port with others (SO_REUSEPORT), so that the kernel may give it the server's own;
+    it then hears itself, notices that this is no response, and is run again.
+    """
     command = ["dig", "-r", f"@{server}", "-p", str(port), f"+time={seconds}", "+tries=1",
                "+noall", "+comments", "+question", "+answer", "+authority", "+additional",
                *options, "-q", name, "-t", type]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         check=False)
+    while True:
+        run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             check=False)
+        if "query response not set" not in run.stdout:
+            break
     if "status:" not in run.stdout:
         raise AssertionError(f"no reply to {' '.join(command)}:\n{run.stdout}")
     return Reply(run.stdout)
