@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,11 +14,13 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/cidr.h"
 #include "base/ip_address.h"
 #include "dns/cookie.h"
 #include "dns/name.h"
 #include "dns/suffix_map.h"
+#include "registry/types.h"
 
 namespace pharos::dns {
 
@@ -63,6 +66,9 @@ struct Zone {
 // Whether instances that are near are shown first.
 enum class LocalityPreference : uint8_t { kOff, kPrefer };
 
+// How long a round trip from one node to another takes; InfiniteDuration where that is not known.
+using RoundTrips = std::function<absl::Duration(const registry::Node& to)>;
+
 struct AnswerConfig {
   std::vector<Zone> zones;  // The domain, then the alternative one if there is one.
   std::string datacenter;   // Lower case.
@@ -70,6 +76,9 @@ struct AnswerConfig {
   // Where this agent is, and what that means for the order of instances.
   std::string region, zone_in_region;
   LocalityPreference locality = LocalityPreference::kOff;
+  // Those of a node, by its name in lower case, as they are now; null: nobody measures them. Any
+  // thread may call it.
+  std::function<RoundTrips(const std::string& from)> round_trips;
   // When fewer than so many of a hundred instances are healthy, all count as healthy; 0: never.
   uint32_t panic_percent = 0;
   uint32_t node_ttl_s = 0;

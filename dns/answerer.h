@@ -105,6 +105,9 @@ class Answerer {
   std::span<const uint32_t> Pick(const Candidates& candidates, const registry::Selection& selection,
                                  size_t count);
   uint8_t RankOf(const Candidates& candidates, const registry::Instance& instance) const;
+  // The same, nearest first.
+  std::span<const uint32_t> PickNear(const Candidates& candidates,
+                                     const registry::Selection& selection, size_t count);
 
   // service_answer.cc: the addresses of services.
   Handled AnswerInstances();

@@ -194,11 +194,38 @@ std::span<const uint32_t> Answerer::Pick(const Candidates& candidates,
   if (candidates.nearest == nullptr && config_.locality == LocalityPreference::kOff) {
     return Sample(all, count, context_.random, scratch);
   }
+  if (candidates.nearest != nullptr && config_.round_trips != nullptr) {
+    return PickNear(candidates, selection, count);
+  }
   scratch.ranks.clear();
   for (const uint32_t position : all.positions) {
     scratch.ranks.push_back(RankOf(candidates, candidates.instances[position]));
   }
   return SampleByRank(all, scratch.ranks, count, context_.random, scratch);
+}
+
+std::span<const uint32_t> Answerer::PickNear(const Candidates& candidates,
+                                             const registry::Selection& selection, size_t count) {
+  const Population all{selection.Get(candidates.include), selection.WeightSums(candidates.include)};
+  AnswerScratch& scratch = context_.scratch;
+  scratch.ranks.clear();
+  for (const uint32_t position : all.positions) {
+    scratch.ranks.push_back(RankOf(candidates, candidates.instances[position]));
+  }
+  // Those at one distance, as nodes of which nothing is known, stay in the order of their ranks.
+  const std::span<const uint32_t> drawn =
+      SampleByRank(all, scratch.ranks, all.size(), context_.random, scratch);
+  const RoundTrips round_trips = config_.round_trips(registry::LowerCase(candidates.nearest->name));
+  std::vector<std::pair<absl::Duration, uint32_t>> by_distance;
+  by_distance.reserve(drawn.size());
+  for (const uint32_t position : drawn) {
+    by_distance.emplace_back(round_trips(*candidates.instances[position].node), position);
+  }
+  std::stable_sort(by_distance.begin(), by_distance.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  scratch.ranked.clear();
+  for (size_t i = 0; i < count; ++i) scratch.ranked.push_back(by_distance[i].second);
+  return scratch.ranked;
 }
 
 }  // namespace pharos::dns

@@ -260,6 +260,35 @@ TEST_F(QueryAnswerTest, PutsTheNearNodeFirst) {
   }
 }
 
+TEST_F(QueryAnswerTest, PutsWhatIsNearInOrderOfDistance) {
+  LoadSpread(
+      "ten", 10, [](int) { return ""; }, [](int) { return ""; });
+  LoadText(R"(
+    commands { set_prepared_query { create: true query {
+      id: "6" name: "near" service { service: "ten" near: "N3" } } } })");
+  config_.udp_answer_limit = 0;
+  // Of n3 the distances to nodes of higher numbers are known.
+  config_.round_trips = [](const std::string& from) {
+    return [from](const registry::Node& to) {
+      if (from != "n3" || to.name < from) return absl::InfiniteDuration();
+      return absl::Milliseconds(10 * (to.name[1] - '3'));
+    };
+  };
+  std::map<std::string, int> last;
+  for (int i = 0; i < 50; ++i) {
+    std::vector<std::string> shown = InOrder("near.query.consul.");
+    ASSERT_EQ(shown.size(), 10U);
+    ++last[shown.back()];
+    shown.resize(7);
+    EXPECT_EQ(shown, (std::vector<std::string>{"10.5.0.3", "10.5.0.4", "10.5.0.5", "10.5.0.6",
+                                               "10.5.0.7", "10.5.0.8", "10.5.0.9"}));
+  }
+  EXPECT_EQ(last.size(), 3U) << "those of which nothing is known take turns";
+  config_.udp_answer_limit = 3;
+  EXPECT_EQ(InOrder("near.query.consul."),
+            (std::vector<std::string>{"10.5.0.3", "10.5.0.4", "10.5.0.5"}));
+}
+
 TEST_F(QueryAnswerTest, PrefersItsOwnZoneThenItsRegionWhenAsked) {
   // Of nine, n0, n3 and n6 are in zone a of the region; n1, n4 and n7 in zone b; the others
   // elsewhere.

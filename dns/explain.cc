@@ -180,7 +180,8 @@ void Answerer::ExplainOrder(const Candidates& candidates) const {
                          ? "in random order"
                          : "in random order by weight";
   if (candidates.nearest != nullptr) {
-    absl::StrAppendFormat(&text, ", those of node %s first", candidates.nearest->name);
+    absl::StrAppendFormat(&text, ", those of node %s first%s", candidates.nearest->name,
+                          config_.round_trips == nullptr ? "" : ", then those near it");
   }
   if (config_.locality == LocalityPreference::kPrefer) {
     absl::StrAppendFormat(&text, ", those in zone \"%s\" of region \"%s\" first, then the region's",
