@@ -187,6 +187,7 @@ absl::Status Agent::StartDns() {
   ASSIGN_OR_RETURN(dns::AnswerConfig answers, MakeAnswerConfig(loaded_.config));
   SecureRandom(cookie_seed_);
   answers.cookies.seed = cookie_seed_;
+  answers.round_trips = RoundTripsByGossip();
   const auto shared = std::make_shared<const dns::AnswerConfig>(std::move(answers));
   SetAnswerConfig(shared);
   const dns::ResolverOptions resolver_options =
@@ -206,6 +207,14 @@ absl::Status Agent::StartDns() {
                      return worker;
                    }));
   return absl::OkStatus();
+}
+
+std::function<dns::RoundTrips(const std::string&)> Agent::RoundTripsByGossip() {
+  if (gossip_ == nullptr) return nullptr;
+  return [this](const std::string& from) -> dns::RoundTrips {
+    const http::Distances distances(from, gossip_->coordinates());
+    return [distances](const registry::Node& to) { return distances.To(to); };
+  };
 }
 
 void Agent::InstallTaps() {
@@ -358,6 +367,7 @@ absl::Status Agent::Reload(LoadedConfig loaded) {
 
   ASSIGN_OR_RETURN(dns::AnswerConfig answers, MakeAnswerConfig(next));
   answers.cookies.seed = cookie_seed_;
+  answers.round_trips = RoundTripsByGossip();
   const dns::ServerOptions options = MakeServerOptions(next);
   const dns::ResolverOptions resolver_options = MakeResolverOptions(next, options.threads);
   RETURN_IF_ERROR(CheckUpstreams(resolver_options, options.addresses, LocalAddresses()));

@@ -92,6 +92,8 @@ class Agent {
   // Any thread: what DNS answers by from now on; null before it is served.
   std::shared_ptr<const dns::AnswerConfig> answer_config();
   void SetAnswerConfig(std::shared_ptr<const dns::AnswerConfig> config);
+  // As the coordinates of the pool's nodes estimate them; null without a pool.
+  std::function<dns::RoundTrips(const std::string&)> RoundTripsByGossip();
   // Gives every worker the observers it is to have now.
   void InstallTaps();
 
