@@ -212,7 +212,6 @@ int Hold(const Agent& agent, size_t leases) {
   constexpr std::chrono::seconds kIdle(10);
   std::this_thread::sleep_for(kIdle);  // What it costs to hold them: pings.
   agent.PrintCost("in 10 s of holding", memory, cpu);
-  cpu = agent.Metric("process_cpu_seconds_total");
   const Clock::time_point end = Clock::now();
   for (const auto& lease : all) lease->Release();
   for (const auto& lease : all) lease->WaitUntilDone();
