@@ -31,6 +31,10 @@ class Gossip {
   struct Events {
     // On the thread `gossip`: of the LAN pool.
     std::function<void(const gossip::MemberEvent&)> member = [](const gossip::MemberEvent&) {};
+    // The same of the WAN pool; and how far it is to a datacenter, every few seconds.
+    std::function<void(const gossip::MemberEvent&)> wan_member = [](const gossip::MemberEvent&) {};
+    std::function<void(const std::string& datacenter, absl::Duration round_trip)> distance =
+        [](const std::string&, absl::Duration) {};
     std::function<void(const gossip::UserEvent&)> user_event = [](const gossip::UserEvent&) {};
     // The agent cannot go on; in words for the operator.
     std::function<void(const absl::Status&)> failed = [](const absl::Status&) {};
@@ -63,6 +67,7 @@ class Gossip {
   Gossip() = default;
   absl::Status StartPools(const Config& config, const std::string& node_id, Events events);
   void Publish();
+  void TellDistances() const;
   std::shared_ptr<const Coordinates> ReadCoordinates() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Brings the servers of the LAN pool into the WAN pool.
   void Flood();
@@ -72,6 +77,7 @@ class Gossip {
   std::unique_ptr<gossip::Pool> lan_, wan_;
   std::unique_ptr<LoopTimer> publish_timer_, flood_timer_;
   std::string datacenter_;
+  std::function<void(const std::string&, absl::Duration)> distance_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Coordinates> coordinates_ ABSL_GUARDED_BY(mutex_);
   Coordinates other_coordinates_ ABSL_GUARDED_BY(mutex_);
