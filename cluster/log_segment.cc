@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -102,7 +103,8 @@ absl::Status CheckOpenSegments(const std::string& directory) {
   }
   std::string cut;
   for (const auto& [number, name] : names) {
-    ASSIGN_OR_RETURN(const std::string octets, ReadFile(directory + "/" + name, kSegmentOctetsMax));
+    ASSIGN_OR_RETURN(const std::string octets,
+                     ReadFile(absl::StrCat(directory, "/", name), kSegmentOctetsMax));
     const SegmentState state = InspectSegment(AsOctets(octets));
     if (!cut.empty() && state.has_entries) {
       return absl::DataLossError(

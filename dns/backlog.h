@@ -33,7 +33,7 @@ class Backlog {
   // Whether arrival times are to be known from now on; they cost something for every datagram, and
   // a server that is busy and keeps up needs none.
   bool OnFullTurn(const Turn& turn, absl::Time now) {
-    const auto queued = static_cast<double>(turn.queued_octets / kQueuedOctetsMin);
+    const double queued = static_cast<double>(turn.queued_octets) / kQueuedOctetsMin;
     const absl::Duration wait = turn.since_last * (queued / static_cast<double>(turn.taken));
     if (turn.since_last >= kPatience || wait >= kPatience / 2) pressed_at_ = now;
     return IsPressed(now);
