@@ -18,11 +18,11 @@ class Rare {
  public:
   Rare() = default;
   // Implicit, so that it is set like a T.
+  // NOLINTBEGIN(google-explicit-constructor,bugprone-forwarding-reference-overload)
   template <typename Value>
   requires(std::constructible_from<T, Value> && !std::same_as<std::remove_cvref_t<Value>, Rare>)
-      Rare(
-          Value&&
-              value) {  // NOLINT(google-explicit-constructor,bugprone-forwarding-reference-overload)
+      Rare(Value&& value) {
+    // NOLINTEND(google-explicit-constructor,bugprone-forwarding-reference-overload)
     T given(std::forward<Value>(value));
     if (!given.empty()) value_ = std::make_unique<const T>(std::move(given));
   }

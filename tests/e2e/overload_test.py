@@ -1,11 +1,9 @@
 """Overload of the UDP sockets: queries that have waited too long are given up, later ones answered."""
 import pathlib
-import re
 import signal
 import sys
 import time
 import unittest
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import lib
@@ -16,12 +14,6 @@ FLOOD = 600  # More than a thread takes in one turn of its loop.
 
 
 class Overload(unittest.TestCase):
-    def metric(self, agent, name):
-        url = f"http://127.0.0.1:{agent.ports['http']}/v1/agent/metrics?format=prometheus"
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            text = reply.read().decode()
-        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
-
     def stall(self, agent, asker):
         """The agent is kept from its sockets for longer than queries are good for."""
         agent.process.send_signal(signal.SIGSTOP)
@@ -41,11 +33,11 @@ class Overload(unittest.TestCase):
             # The first is what makes the agent ask for times of arrival.
             for _ in range(20):
                 self.stall(agent, asker)
-                if self.metric(agent, shed) > 0:
+                if agent.metric(shed) > 0:
                     break
             else:
                 # Where net.core.rmem_max is small, a queue never holds a turn's worth.
-                self.assertGreater(self.metric(agent, "pharos_dns_udp_kernel_dropped_total"), 0)
+                self.assertGreater(agent.metric("pharos_dns_udp_kernel_dropped_total"), 0)
         self.assertEqual(agent.dig("agent-1.node.consul").rdata(), ["127.0.0.1"])
 
 

@@ -1,11 +1,9 @@
 """TCP when there are more clients, connections and waiting answers than can be held."""
 import pathlib
-import re
 import sys
 import threading
 import time
 import unittest
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import lib
@@ -19,12 +17,6 @@ class Pressure(unittest.TestCase):
     def start(self, config=None, **dns_config):
         return self.enterContext(
             lib.Agent({"dns_config": {"threads": 1, **dns_config}, **(config or {})}))
-
-    def metric(self, agent, name):
-        url = f"http://127.0.0.1:{agent.ports['http']}/v1/agent/metrics?format=prometheus"
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            text = reply.read().decode()
-        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
 
     def connect(self, agent):
         connection = self.enterContext(wire.Tcp(agent.dns_port))
@@ -44,7 +36,7 @@ class Pressure(unittest.TestCase):
             each.send(SOA)
             each.receive()
         self.assertEqual(
-            self.metric(agent, 'pharos_dns_tcp_closed_total{reason="connection cap"}'), 1)
+            agent.metric('pharos_dns_tcp_closed_total{reason="connection cap"}'), 1)
 
     def test_a_client_has_its_own_cap(self):
         agent = self.start(tcp_connections_per_client_max=2)
@@ -54,7 +46,7 @@ class Pressure(unittest.TestCase):
         for each in second, third:
             each.send(SOA)
             each.receive()
-        self.assertEqual(self.metric(agent, 'pharos_dns_tcp_closed_total{reason="client cap"}'), 1)
+        self.assertEqual(agent.metric('pharos_dns_tcp_closed_total{reason="client cap"}'), 1)
 
     def test_idle_connections_end_sooner_when_many_are_open(self):
         agent = self.start(tcp_connections_max=4)
@@ -63,7 +55,7 @@ class Pressure(unittest.TestCase):
         self.assertTrue(connections[0].is_closed())  # wire.SECONDS, where 10 s are the time-out.
         self.assertLess(time.monotonic() - began, 10)
         self.assertGreaterEqual(
-            self.metric(agent, 'pharos_dns_tcp_closed_total{reason="pressure"}'), 1)
+            agent.metric('pharos_dns_tcp_closed_total{reason="pressure"}'), 1)
 
     def test_a_client_gets_servfail_beyond_its_share_of_waiting_answers(self):
         server = self.enterContext(upstream.Upstream())
@@ -82,7 +74,7 @@ class Pressure(unittest.TestCase):
             self.assertEqual({each.rcode for each in answered}, {wire.NXDOMAIN})
             connection.send(wire.query("w5.example.com", ident=10))
             self.assertEqual(wire.Head(connection.receive()).rcode, wire.NXDOMAIN)
-        self.assertEqual(self.metric(agent, "pharos_dns_refused_at_client_bound_total"), 2)
+        self.assertEqual(agent.metric("pharos_dns_refused_at_client_bound_total"), 2)
 
 
 if __name__ == "__main__":
