@@ -16,6 +16,7 @@
 #include "agent/http_setup.h"
 #include "agent/node_id.h"
 #include "base/log.h"
+#include "base/loop_mailbox.h"
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "cluster/departures.h"
@@ -61,9 +62,9 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(LoadedConfig loaded) {
 absl::Status Agent::StartParts() {
   const Config& config = loaded_.config;
   ASSIGN_OR_RETURN(node_id_, LoadNodeId(config.node_id, config.data_dir));
-  ASSIGN_OR_RETURN(consensus_,
-                   cluster::Consensus::Start(MakeConsensusOptions(config, node_id_), clock_));
+  RETURN_IF_ERROR(StartCatalog());
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
+  if (replica_ != nullptr) replica_->SetOnFollowing([this] { local_->SyncSoon(); });
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
   RETURN_IF_ERROR(StartGossip());
   RETURN_IF_ERROR(StartHttp());
@@ -97,18 +98,71 @@ Agent::~Agent() {
   http_.reset();
   dns_.reset();
   taps_.reset();
+  if (server_ != nullptr) {
+    server_->SetHttp(nullptr);
+    server_->SetRemote(nullptr);
+  }
+  forwarded_.reset();
+  remote_.reset();
   gossip_catalog_.reset();
   gossip_.reset();
+  if (replica_ != nullptr) replica_->SetOnFollowing(nullptr);
   local_.reset();
   consensus_.reset();
+}
+
+absl::Status Agent::StartCatalog() {
+  const Config& config = loaded_.config;
+  if (IsClient(config)) {
+    ASSIGN_OR_RETURN(auto replica, cluster::Replica::Start(MakeReplicaOptions(config), clock_));
+    replica_ = replica.get();
+    consensus_ = std::move(replica);
+    ASSIGN_OR_RETURN(remote_,
+                     cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *replica_, clock_));
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(auto server,
+                   cluster::Consensus::Start(MakeConsensusOptions(config, node_id_), clock_));
+  server_ = server.get();
+  consensus_ = std::move(server);
+  wan_paths_ = std::make_unique<cluster::WanPaths>(config.datacenter, config.node_name);
+  ASSIGN_OR_RETURN(remote_,
+                   cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *wan_paths_, clock_));
+  server_->SetRemote(remote_.get());
+  return absl::OkStatus();
+}
+
+void Agent::OnWanMember(const gossip::MemberEvent& event) {
+  const auto address = ServerAddressOf(event.member);
+  if (wan_paths_ == nullptr || !address) return;
+  const std::string datacenter = event.member.Tag("dc");
+  const bool gone = event.kind == gossip::MemberEvent::Kind::kLeave ||
+                    event.kind == gossip::MemberEvent::Kind::kReap;
+  if (gone) {
+    wan_paths_->RemoveServer(datacenter, *address);
+  } else {
+    wan_paths_->SetServer(datacenter, *address,
+                          event.member.status == gossip::MemberStatus::kAlive);
+  }
+}
+
+void Agent::OnMember(const gossip::MemberEvent& event) {
+  if (replica_ != nullptr) {
+    if (const auto address = ServerAddressOf(event.member)) {
+      replica_->OnServer(*address, event.member.status == gossip::MemberStatus::kAlive);
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (catalog_of_gossip_ != nullptr) catalog_of_gossip_->OnEvent(event);
 }
 
 absl::Status Agent::StartGossip() {
   const Config& config = loaded_.config;
   Gossip::Events events;
-  events.member = [this](const gossip::MemberEvent& event) {
-    const std::lock_guard lock(mutex_);
-    if (catalog_of_gossip_ != nullptr) catalog_of_gossip_->OnEvent(event);
+  events.member = [this](const gossip::MemberEvent& event) { OnMember(event); };
+  events.wan_member = [this](const gossip::MemberEvent& event) { OnWanMember(event); };
+  events.distance = [this](const std::string& datacenter, absl::Duration round_trip) {
+    if (wan_paths_ != nullptr) wan_paths_->SetDistance(datacenter, round_trip);
   };
   events.user_event = [this](const gossip::UserEvent& event) { OnUserEvent(event); };
   if (config.server) {
@@ -144,9 +198,9 @@ void Agent::OnServers(const std::vector<PoolServer>& servers) {
     }
     peer::v1::Server server;
     server.set_address(each.address);
-    consensus_->Learn(server, true);
+    server_->Learn(server, true);
   }
-  cluster::RemoveDeparted(*consensus_, std::move(departed));
+  cluster::RemoveDeparted(*server_, std::move(departed));
 }
 
 void Agent::OnUserEvent(const gossip::UserEvent& user_event) {
@@ -203,6 +257,8 @@ absl::Status Agent::StartDns() {
                          std::make_unique<dns::UvResolver>(loop.uv(), resolver_options), clock_,
                          shared, SecureRandomU64());
                      worker->SetOptions(worker_options);
+                     worker->SetRemote(MakeRemoteSource(loop));
+                     if (replica_ != nullptr) worker->SetFreshness(replica_->freshness());
                      worker->SetObservers(taps_->MakeObservers(thread));
                      return worker;
                    }));
@@ -217,14 +273,53 @@ std::function<dns::RoundTrips(const std::string&)> Agent::RoundTripsByGossip() {
   };
 }
 
+dns::RemoteSource Agent::MakeRemoteSource(Loop& loop) {
+  auto mailbox = std::make_shared<LoopMailbox>(loop);
+  return {.published = &remote_->published(),
+          .want =
+              [this, mailbox](const dns::NeededPart& part, std::function<void(bool there)> done) {
+                remote_->Want(part.datacenter, part.part,
+                              [mailbox, done = std::move(done)](const absl::Status& status) {
+                                LoopMailbox::Post(mailbox,
+                                                  [done, there = status.ok()] { done(there); });
+                              });
+              },
+          .mailbox = mailbox};
+}
+
 void Agent::InstallTaps() {
   dns_->ForEachThread([this](dns::ThreadHandler& handler, int thread) {
     static_cast<dns::Worker&>(handler).SetObservers(taps_->MakeObservers(thread));
   });
 }
 
+http::ApiContext Agent::MakeApiContext() {
+  const Config& config = loaded_.config;
+  return {.consensus = *consensus_,
+          .clock = clock_,
+          .defaults = MakeReadDefaults(config),
+          .router = MakeRouterOptions(config),
+          .cache_marks = cache_marks_,
+          .node_name = registry::LowerCase(config.node_name),
+          .is_server = replica_ == nullptr,
+          .datacenters = [this] { return remote_->paths().Datacenters(); },
+          .forward =
+              [this](peer::v1::HttpRequest request, cluster::RemoteCatalog::HttpDone done) {
+                remote_->Http(std::move(request), std::move(done));
+              },
+          .remote = remote_.get(),
+          .coordinates = [this] { return gossip_ == nullptr ? nullptr : gossip_->coordinates(); }};
+}
+
 absl::Status Agent::StartHttp() {
   const Config& config = loaded_.config;
+  const http::ApiContext context = MakeApiContext();
+  if (server_ != nullptr) {
+    forwarded_ = std::make_unique<http::ForwardedRequests>(context);
+    server_->SetHttp([this](peer::v1::HttpRequest request, http::ForwardDone done) {
+      forwarded_->Handle(std::move(request), std::move(done));
+    });
+  }
   const http::ServerOptions options = MakeHttpOptions(config);
   if (options.listen.empty()) return absl::OkStatus();
   api_ = std::make_unique<AgentApi>(
@@ -244,14 +339,6 @@ absl::Status Agent::StartHttp() {
                .events = events_,
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
-  const http::ApiContext context{
-      .consensus = *consensus_,
-      .clock = clock_,
-      .defaults = MakeReadDefaults(config),
-      .router = MakeRouterOptions(config),
-      .cache_marks = cache_marks_,
-      .node_name = registry::LowerCase(config.node_name),
-      .coordinates = [this] { return gossip_ == nullptr ? nullptr : gossip_->coordinates(); }};
   ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
                      auto api = std::make_unique<http::Api>(loop, context);
                      AddLocalRoutes(*api, *api_);
@@ -313,9 +400,9 @@ void Agent::RequestLeave() {
 }
 
 void Agent::LeaveCluster() {
-  if (!loaded_.config.server) return;
+  if (!loaded_.config.server || server_ == nullptr) return;
   PHAROS_LOG(kInfo, "agent.server", "server starting leave");
-  if (const absl::Status left = consensus_->Leave(kLeaveMax); !left.ok()) {
+  if (const absl::Status left = server_->Leave(kLeaveMax); !left.ok()) {
     PHAROS_LOG(kError, "agent.server", "This server could not leave the cluster: %s",
                std::string(left.message()));
   }

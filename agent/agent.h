@@ -24,10 +24,16 @@
 #include "agent/watches.h"
 #include "base/clock.h"
 #include "base/ip_address.h"
+#include "cluster/catalog_access.h"
 #include "cluster/consensus.h"
 #include "cluster/gossip_catalog.h"
+#include "cluster/remote_catalog.h"
+#include "cluster/replica.h"
+#include "cluster/wan_paths.h"
 #include "dns/server.h"
+#include "dns/worker.h"
 #include "http/api.h"
+#include "http/forward.h"
 #include "http/server.h"
 #include "rpc/server.h"
 
@@ -70,7 +76,7 @@ class Agent {
   void LogMetrics();
 
   // Where further changes of the catalog are proposed.
-  cluster::Consensus& consensus() { return *consensus_; }
+  cluster::CatalogAccess& consensus() { return *consensus_; }
   const std::string& node_id() const { return node_id_; }
   // Where DNS is answered.
   std::vector<SocketAddress> dns_addresses() const;
@@ -82,7 +88,13 @@ class Agent {
   absl::Status StartParts();
   // Takes a server out of its cluster; what fails is said in the log.
   void LeaveCluster();
+  absl::Status StartCatalog();
   absl::Status StartGossip();
+  http::ApiContext MakeApiContext();
+  dns::RemoteSource MakeRemoteSource(Loop& loop);
+  void OnWanMember(const gossip::MemberEvent& event);
+  // Tells the replica of servers that come and go.
+  void OnMember(const gossip::MemberEvent& event);
   absl::Status StartDns();
   absl::Status StartHttp();
   absl::Status StartGrpc();
@@ -101,7 +113,13 @@ class Agent {
   std::string node_id_;
   dns::CookieSecret cookie_seed_{};  // Kept over reloads, so that clients' cookies stay valid.
   RealClock clock_;
-  std::unique_ptr<cluster::Consensus> consensus_;
+  std::unique_ptr<cluster::CatalogAccess> consensus_;
+  // Which of the two that is; the other is null.
+  cluster::Consensus* server_ = nullptr;
+  cluster::Replica* replica_ = nullptr;
+  std::unique_ptr<cluster::WanPaths> wan_paths_;  // Of a server.
+  std::unique_ptr<cluster::RemoteCatalog> remote_;
+  std::unique_ptr<http::ForwardedRequests> forwarded_;  // Of a server.
   std::unique_ptr<LocalAgent> local_;
   UserEvents events_;
   std::unique_ptr<Gossip> gossip_;  // Null: no pool.

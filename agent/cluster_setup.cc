@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/version.h"
 #include "base/ip_address.h"
+#include "cluster/gossip_tags.h"
 
 namespace pharos::agent {
 namespace {
@@ -14,6 +16,18 @@ namespace {
 constexpr uint32_t kElectionStepMs = 100;
 constexpr uint32_t kElectionLeastMs = 300;
 constexpr uint32_t kHeartbeatsInElection = 5;
+// What gossip has to find servers in before those of retry_join are asked.
+constexpr absl::Duration kGossipTakes = absl::Seconds(2);
+
+// A certificate alone is for HTTPS; between servers TLS is spoken when something is to be verified.
+cluster::PeerTls MakePeerTls(const ClusterConfig& config) {
+  if (!config.verify_incoming && !config.verify_outgoing) return {};
+  return {.ca_file = config.tls.ca_file,
+          .cert_file = config.tls.cert_file,
+          .key_file = config.tls.key_file,
+          .verify_incoming = config.verify_incoming,
+          .verify_outgoing = config.verify_outgoing};
+}
 
 }  // namespace
 
@@ -30,6 +44,41 @@ std::string JoinAddress(const std::string& given, const Ports& ports) {
   if (bare_v6) host = absl::StrCat("[", given, "]");
   if (port.empty() || port == absl::StrCat(ports.serf_lan)) port = absl::StrCat(ports.server);
   return absl::StrCat(host, ":", port);
+}
+
+bool IsClient(const Config& config) { return !config.server && !config.dev_mode; }
+
+std::optional<std::string> ServerAddressOf(const gossip::Member& member) {
+  int port = 0;
+  if (member.Tag(cluster::kRoleTag) != cluster::kRole || member.Tag(cluster::kServerTag) != "1" ||
+      !absl::SimpleAtoi(member.Tag("port"), &port) || port <= 0 || port > 65535) {
+    return std::nullopt;
+  }
+  return SocketAddress{.ip = member.address.ip, .port = static_cast<uint16_t>(port)}.ToString();
+}
+
+cluster::ReplicaOptions MakeReplicaOptions(const Config& config) {
+  cluster::ReplicaOptions options;
+  options.datacenter = config.datacenter;
+  options.node_name = config.node_name;
+  options.data_dir = config.data_dir;
+  for (const std::string& join : config.cluster.retry_join) {
+    options.join.push_back(JoinAddress(join, config.ports));
+  }
+  options.join_after = config.ports.serf_lan > 0 ? kGossipTakes : absl::ZeroDuration();
+  options.tls = MakePeerTls(config.cluster);
+  options.hold = config.cluster.hold_timeout;
+  options.max_stale = config.dns.max_stale;
+  return options;
+}
+
+cluster::RemoteCatalogOptions MakeRemoteOptions(const Config& config) {
+  cluster::RemoteCatalogOptions options;
+  options.datacenter = config.datacenter;
+  options.tls = MakePeerTls(config.cluster);
+  options.translate = config.translate_wan_addrs;
+  options.max_stale = config.dns.max_stale;
+  return options;
 }
 
 cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::string& node_id) {
@@ -53,6 +102,12 @@ cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::
       .server_stabilization_time = autopilot.server_stabilization_time,
   };
   if (!config.server) return options;
+  if (config.data_dir.empty() && config.ports.server > 0) {
+    const auto port = static_cast<uint16_t>(config.ports.server);
+    options.listen = SocketAddress{.ip = config.bind_addr, .port = port}.ToString();
+    options.tls = MakePeerTls(config.cluster);
+    options.alone = true;
+  }
   if (config.ports.server > 0) {
     const auto port = static_cast<uint16_t>(config.ports.server);
     options.address = SocketAddress{.ip = config.advertise_addr, .port = port}.ToString();
@@ -69,15 +124,7 @@ cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::
       }
     }
   }
-  // A certificate alone is for HTTPS; between servers TLS is spoken when something is to be
-  // verified.
-  if (config.cluster.verify_incoming || config.cluster.verify_outgoing) {
-    options.tls = {.ca_file = config.cluster.tls.ca_file,
-                   .cert_file = config.cluster.tls.cert_file,
-                   .key_file = config.cluster.tls.key_file,
-                   .verify_incoming = config.cluster.verify_incoming,
-                   .verify_outgoing = config.cluster.verify_outgoing};
-  }
+  options.tls = MakePeerTls(config.cluster);
   options.bootstrap = config.bootstrap;
   options.bootstrap_expect = config.bootstrap_expect;
   return options;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/gossip/coordinate.h"
 #include "cluster/gossip_tags.h"
 
 namespace pharos::agent {
@@ -115,15 +116,17 @@ PoolOptions MakeWanOptions(const Config& config, const std::string& node_id) {
 }
 
 absl::StatusOr<std::unique_ptr<Gossip>> Gossip::Start(const Config& config,
-                                                      const std::string& node_id, Events events) {
+                                                      const std::string& node_id,
+                                                      const Events& events) {
   if (config.ports.serf_lan <= 0) return nullptr;
   std::unique_ptr<Gossip> gossip(new Gossip);
   gossip->loop_ = std::make_unique<Loop>("gossip");
-  RETURN_IF_ERROR(gossip->StartPools(config, node_id, std::move(events)));
+  RETURN_IF_ERROR(gossip->StartPools(config, node_id, events));
   return gossip;
 }
 
-absl::Status Gossip::StartPools(const Config& config, const std::string& node_id, Events events) {
+absl::Status Gossip::StartPools(const Config& config, const std::string& node_id,
+                                const Events& events) {
   if (!config.data_dir.empty()) RETURN_IF_ERROR(CreateDirectories(config.data_dir + "/serf"));
   datacenter_ = config.datacenter;
   on_servers_ = events.servers;
@@ -146,7 +149,9 @@ absl::Status Gossip::StartPools(const Config& config, const std::string& node_id
                          .user_event = events.user_event,
                          .failed = events.failed}));
   if (config.server && config.ports.serf_wan > 0) {
-    ASSIGN_OR_RETURN(wan_, Pool::Start(*loop_, MakeWanOptions(config, node_id), {}));
+    ASSIGN_OR_RETURN(
+        wan_, Pool::Start(*loop_, MakeWanOptions(config, node_id), {.member = events.wan_member}));
+    distance_ = events.distance;
   }
   loop_->PostAndWait([this] {
     publish_timer_ = std::make_unique<LoopTimer>(loop_->uv());
@@ -224,6 +229,7 @@ std::shared_ptr<const Coordinates> Gossip::ReadCoordinates() const {
 void Gossip::Publish() {
   std::vector<PoolFigures> figures = {ReadFigures("lan", *lan_)};
   if (wan_ != nullptr) figures.push_back(ReadFigures("wan", *wan_));
+  TellDistances();
   const std::lock_guard lock(mutex_);
   figures_ = std::move(figures);
   coordinates_ = ReadCoordinates();
@@ -257,6 +263,21 @@ void Gossip::TeachKeys() {
       serf.StartKeyOperation(gossip::KeyOperation::kInstall, key, 0, log, now);
     });
   }
+}
+
+void Gossip::TellDistances() const {
+  if (wan_ == nullptr || !distance_) return;
+  const gossip::Serf& serf = wan_->serf();
+  // To its nearest server, as that is how near it can be had.
+  std::map<std::string, absl::Duration> nearest;
+  for (const auto& [name, coordinate] : serf.member_coordinates()) {
+    const auto member = serf.members().find(name);
+    if (member == serf.members().end()) continue;
+    const absl::Duration round_trip = gossip::EstimateRoundTrip(serf.coordinate(), coordinate);
+    const auto [at, added] = nearest.emplace(member->second.Tag("dc"), round_trip);
+    if (!added) at->second = std::min(at->second, round_trip);
+  }
+  for (const auto& [datacenter, round_trip] : nearest) distance_(datacenter, round_trip);
 }
 
 std::vector<PoolFigures> Gossip::figures() const {

@@ -38,6 +38,10 @@ class Gossip {
   struct Events {
     // On the thread `gossip`: of the LAN pool.
     std::function<void(const gossip::MemberEvent&)> member = [](const gossip::MemberEvent&) {};
+    // The same of the WAN pool; and how far it is to a datacenter, every few seconds.
+    std::function<void(const gossip::MemberEvent&)> wan_member = [](const gossip::MemberEvent&) {};
+    std::function<void(const std::string& datacenter, absl::Duration round_trip)> distance =
+        [](const std::string&, absl::Duration) {};
     std::function<void(const gossip::UserEvent&)> user_event = [](const gossip::UserEvent&) {};
     // The servers of the datacenter that are in the pool, or left it; all of them, again and again.
     std::function<void(const std::vector<PoolServer>&)> servers =
@@ -50,7 +54,8 @@ class Gossip {
 
   // Null without a LAN port. The error says what cannot be listened on, or read.
   static absl::StatusOr<std::unique_ptr<Gossip>> Start(const Config& config,
-                                                       const std::string& node_id, Events events);
+                                                       const std::string& node_id,
+                                                       const Events& events);
   ~Gossip();
 
   // Any thread, as all below. Null: this agent has no such pool.
@@ -73,11 +78,12 @@ class Gossip {
 
  private:
   Gossip() = default;
-  absl::Status StartPools(const Config& config, const std::string& node_id, Events events);
+  absl::Status StartPools(const Config& config, const std::string& node_id, const Events& events);
   void Publish();
   void TellServers();
   // Who was away while a key was brought in gets it, as long as there are several.
   void TeachKeys();
+  void TellDistances() const;
   std::shared_ptr<const Coordinates> ReadCoordinates() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Brings the servers of the LAN pool into the WAN pool.
   void Flood();
@@ -90,6 +96,7 @@ class Gossip {
   std::function<void(const std::vector<PoolServer>&)> on_servers_;
   std::function<bool()> is_leader_;
   bool newcomers_ = false;  // Somebody joined since keys were taught.
+  std::function<void(const std::string&, absl::Duration)> distance_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Coordinates> coordinates_ ABSL_GUARDED_BY(mutex_);
   Coordinates other_coordinates_ ABSL_GUARDED_BY(mutex_);

@@ -6,7 +6,7 @@
 
 namespace pharos::cluster {
 
-ChangeFeed::ChangeFeed(Loop& loop, Consensus& consensus, Listener listener)
+ChangeFeed::ChangeFeed(Loop& loop, CatalogAccess& consensus, Listener listener)
     : consensus_(consensus),
       listener_(std::move(listener)),
       mailbox_(std::make_shared<LoopMailbox>(loop)),

@@ -12,7 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/loop.h"
 #include "base/loop_mailbox.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 
 namespace pharos::cluster {
 
@@ -22,7 +22,7 @@ class ChangeFeed {
   using Listener = std::function<void(const std::set<std::string>& topics)>;
 
   // On the loop's thread; what is borrowed outlives this.
-  ChangeFeed(Loop& loop, Consensus& consensus, Listener listener);
+  ChangeFeed(Loop& loop, CatalogAccess& consensus, Listener listener);
   // On the loop's thread, or once it has ended: nothing is told any more.
   ~ChangeFeed();
   ChangeFeed(const ChangeFeed&) = delete;
@@ -37,7 +37,7 @@ class ChangeFeed {
   void OnChanges(const registry::Changes& changes);
   void Tell();
 
-  Consensus& consensus_;
+  CatalogAccess& consensus_;
   Listener listener_;
   std::shared_ptr<LoopMailbox> mailbox_;
   std::mutex mutex_;

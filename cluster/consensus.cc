@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "cluster/memory_disk.h"
+#include "cluster/remote_catalog.h"
 #include "registry/command.h"
 
 namespace pharos::cluster {
@@ -22,6 +23,7 @@ namespace {
 constexpr absl::Duration kLastSnapshotMax = absl::Seconds(10);
 constexpr size_t kRestorePartOctets = size_t{1} << 20;
 constexpr absl::Duration kSeekInterval = absl::Milliseconds(250);
+constexpr uint64_t kPulseMs = 1000;
 // Of messages that the raft thread has not read yet.
 constexpr size_t kInboxOctetsMax = size_t{256} << 20;
 
@@ -76,16 +78,34 @@ Consensus::~Consensus() {
     stopped_ = true;
   }
   StopNode();
+  if (stream_loop_ != nullptr) stream_loop_->Stop();
   loop_->Stop();
   if (elsewhere_.joinable()) elsewhere_.join();
 }
 
 absl::Status Consensus::StartNode() {
   absl::Status started;
+  if (!options_.listen.empty()) {
+    stream_loop_ = std::make_unique<Loop>("catalog-stream");
+    stream_ =
+        std::make_unique<CatalogStream>(options_.datacenter, [this](CatalogStream::ImageDone done) {
+          TakeBackup([done = std::move(done)](absl::StatusOr<Backup> backup) {
+            if (!backup.ok()) return done(backup.status());
+            done(CatalogStream::Image{.index = backup->index, .parts = std::move(backup->parts)});
+          });
+        });
+  }
   loop_->PostAndWait([&] { started = MakeNode(); });
   RETURN_IF_ERROR(started);
   if (!options_.listen.empty()) {
-    ASSIGN_OR_RETURN(service_, PeerService::Start(options_.listen, options_.tls, *this));
+    auto service = PeerService::Start(options_.listen, options_.tls, *this, *stream_, *this);
+    if (!service.ok() && !options_.alone) return service.status();
+    if (service.ok()) {
+      service_ = *std::move(service);
+    } else {
+      PHAROS_LOG(kWarn, "agent.server", "No other datacenter can ask this agent: %s",
+                 std::string(service.status().message()));
+    }
   }
   // Alone, it leads by the time that this returns.
   loop_->PostAndWait([&] {
@@ -135,11 +155,12 @@ absl::Status Consensus::MakeNode() {
   RaftNodeHost& host = *this;
   node_ = std::make_unique<RaftNode>(options, *disk_, host);
   published_ = &node_->state_machine().published();
+  if (stream_ != nullptr) parts_ = std::make_unique<LocalParts>(*published_);
   if (directory_ != nullptr) {
     for (const peer::v1::Server& peer : directory_->LoadPeers()) node_->Learn(peer, false);
   }
   joining_ = std::make_unique<Joining>(options.self, options_.join, options_.bootstrap);
-  if (options_.listen.empty()) return absl::OkStatus();
+  if (options_.listen.empty() || options_.alone) return absl::OkStatus();
   ASSIGN_OR_RETURN(
       client_,
       PeerClient::Make({.self = options.self, .tls = options_.tls, .on_lost = [this](uint64_t id) {
@@ -319,17 +340,6 @@ void Consensus::Propose(catalog::v1::Command command, Done done) {
   done(refused);
 }
 
-absl::StatusOr<uint64_t> Consensus::ProposeAndWait(catalog::v1::Command command) {
-  std::latch finished(1);
-  absl::StatusOr<uint64_t> result;
-  Propose(std::move(command), [&](absl::StatusOr<uint64_t> outcome) {
-    result = std::move(outcome);
-    finished.count_down();
-  });
-  finished.wait();
-  return result;
-}
-
 void Consensus::Drain() {
   std::vector<Queued> batch;
   {
@@ -372,7 +382,130 @@ void Consensus::Settle() {
   if (leader != 0 && std::exchange(last_leader_, leader) != leader) ++counters_.leader_changes;
 }
 
+void Consensus::Pulse() {
+  const uint64_t now = NowMs();
+  if (stream_ == nullptr || now - pulsed_ms_ < kPulseMs) return;
+  pulsed_ms_ = now;
+  const ConsensusStatus status = MakeStatus();
+  peer::v1::Pulse pulse;
+  pulse.set_index(node_->state_machine().last_index());
+  *pulse.mutable_leader() = status.leader;
+  pulse.set_last_contact_ms(absl::ToInt64Milliseconds(status.last_contact));
+  for (const AutopilotServer& server : status.autopilot.servers) {
+    *pulse.add_servers() = server.server;
+  }
+  {
+    const std::lock_guard lock(remote_mutex_);
+    if (remote_ != nullptr) {
+      for (const std::string& name : remote_->paths().Datacenters()) pulse.add_datacenters(name);
+    }
+  }
+  stream_->SetPulse(pulse);
+  if (stream_->counters().followers > 0) WakeFollowers();
+}
+
+void Consensus::WakeFollowers() {
+  // However much is published before it gets its turn, it is told once.
+  if (wake_posted_.exchange(true)) return;
+  stream_loop_->Post([this] {
+    wake_posted_ = false;
+    stream_->Wake();
+    parts_->Wake();
+  });
+}
+
+void Consensus::OnApplied(uint64_t index, Octets entry) {
+  if (stream_ != nullptr) stream_->OnApplied(index, entry);
+}
+
+void Consensus::OnRestored(uint64_t index) {
+  if (stream_ == nullptr) return;
+  stream_->SetClusterId(node_->state_machine().cluster_id());
+  stream_->OnRestored(index);
+}
+
+void Consensus::OnClientWrite(peer::v1::WriteRequest request,
+                              std::function<void(peer::v1::WriteResult)> done) {
+  // Answers once all have their outcome.
+  struct Collected {
+    std::mutex mutex;
+    peer::v1::WriteResult result ABSL_GUARDED_BY(mutex);
+    int missing ABSL_GUARDED_BY(mutex) = 0;
+  };
+  auto collected = std::make_shared<Collected>();
+  const int count = request.commands_size();
+  {
+    const std::lock_guard lock(collected->mutex);
+    collected->missing = count;
+    for (int i = 0; i < count; ++i) collected->result.add_outcomes();
+  }
+  if (count == 0) return done({});
+  for (int i = 0; i < count; ++i) {
+    Propose(std::move(*request.mutable_commands(i)),
+            [i, collected, done](const absl::StatusOr<uint64_t>& outcome) {
+              peer::v1::WriteResult result;
+              {
+                const std::lock_guard lock(collected->mutex);
+                auto& to = *collected->result.mutable_outcomes(i);
+                to.mutable_status()->set_code(outcome.status().raw_code());
+                to.mutable_status()->set_message(std::string(outcome.status().message()));
+                if (outcome.ok()) to.set_index(*outcome);
+                if (--collected->missing > 0) return;
+                result = std::move(collected->result);
+              }
+              done(std::move(result));
+            });
+  }
+}
+
+void Consensus::SetRemote(RemoteCatalog* remote) {
+  const std::lock_guard lock(remote_mutex_);
+  remote_ = remote;
+}
+
+void Consensus::SetHttp(HttpHandler handler) {
+  const std::lock_guard lock(remote_mutex_);
+  http_ = std::move(handler);
+}
+
+void Consensus::OnHttp(peer::v1::HttpRequest request,
+                       std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) {
+  {
+    // Held until the request is handed over, so that who takes it is there.
+    const std::lock_guard lock(remote_mutex_);
+    const bool ours = request.datacenter() == options_.datacenter;
+    if (ours && http_) return http_(std::move(request), std::move(done));
+    if (!ours && remote_ != nullptr) return remote_->Http(std::move(request), std::move(done));
+  }
+  done(absl::UnavailableError("this server answers no requests of others now"));
+}
+
+absl::StatusOr<std::unique_ptr<PartWatcher>> Consensus::OnWatch(
+    const peer::v1::WatchRequest& request, std::function<void()> ready) {
+  if (request.datacenter() == options_.datacenter) {
+    return parts_->Watch(request.topic(), std::move(ready));
+  }
+  const std::lock_guard lock(remote_mutex_);
+  if (remote_ == nullptr) return absl::NotFoundError("No path to datacenter");
+  return remote_->Watch(request.datacenter(), request.topic(), std::move(ready));
+}
+
+void Consensus::OnClientRead(bool consistent, std::function<void(peer::v1::ReadIndexResult)> done) {
+  const auto answer = [this, done = std::move(done)](const absl::Status& status) {
+    peer::v1::ReadIndexResult result;
+    result.mutable_status()->set_code(status.raw_code());
+    result.mutable_status()->set_message(std::string(status.message()));
+    if (status.ok()) result.set_index(node_->state_machine().last_index());
+    done(std::move(result));
+  };
+  const ReadMode mode = consistent ? ReadMode::kConsistent : ReadMode::kDefault;
+  if (!loop_->Post([this, mode, answer] { node_->Read(mode, answer); })) {
+    answer(absl::UnavailableError("the agent is stopping"));
+  }
+}
+
 void Consensus::UpdateGauges() {
+  Pulse();
   const RaftEngine& engine = node_->engine();
   counters_.term = engine.term();
   counters_.commit_index = engine.commit_index();
@@ -625,6 +758,9 @@ void Consensus::SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
 
 absl::Status Consensus::OnPeer(const peer::v1::Server& from, uint64_t to,
                                const std::string& cluster_id) {
+  if (options_.alone) {
+    return absl::FailedPreconditionError("this server is a cluster by itself");
+  }
   if (to != raft_id_) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "this server has the Raft id %d; the one that was meant has %d", raft_id_, to));
@@ -709,6 +845,7 @@ void Consensus::OnSnapshot(uint64_t from, peer::v1::InstallSnapshot info, RaftBu
 
 void Consensus::OnIntroduce(peer::v1::IntroduceRequest request,
                             std::function<void(peer::v1::IntroduceResponse)> done) {
+  if (options_.alone) return done({});
   const bool posted = loop_->Post([this, request = std::move(request), done] {
     const Joining::Own own = OwnState();
     const bool fits = request.cluster_id().empty() || own.cluster_id.empty() ||
@@ -732,10 +869,15 @@ void Consensus::RunElsewhere(std::function<void()> work, std::function<void()> d
 
 void Consensus::OnPublished(const registry::Changes& changes) {
   ++counters_.publications;
+  if (stream_ != nullptr) {
+    const bool watched = parts_->OnChanges(changes);
+    if (watched || stream_->counters().followers > 0) WakeFollowers();
+  }
   for (const auto& [subscription, observer] : observers_) observer(changes);
 }
 
 void Consensus::OnClusterId(const std::string& cluster_id) {
+  if (stream_ != nullptr) stream_->SetClusterId(cluster_id);
   if (directory_ == nullptr) return;
   {
     const std::lock_guard lock(mutex_);

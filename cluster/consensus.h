@@ -1,6 +1,7 @@
-// The one way to change the catalog: propose a command, and hear when it is committed and visible.
-// Runs this server's RaftNode on a thread of its own, with its disk and its messages. Of an agent
-// that keeps nothing, and in tests, it is a cluster of one server in memory by the same code.
+// The catalog as a server has it, and the one way to change it: propose a command, and hear when it
+// is committed and visible. Runs this server's RaftNode on a thread of its own, with its disk and
+// its messages. In development mode, and in tests, it is a cluster of one server in memory by the
+// same code.
 #pragma once
 
 #include <atomic>
@@ -17,10 +18,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "base/counter.h"
 #include "base/loop.h"
+#include "cluster/catalog_access.h"
+#include "cluster/catalog_service.h"
+#include "cluster/catalog_stream.h"
 #include "cluster/data_directory.h"
 #include "cluster/joining.h"
+#include "cluster/local_parts.h"
 #include "cluster/peer_client.h"
 #include "cluster/peer_service.h"
 #include "cluster/raft_node.h"
@@ -29,19 +33,7 @@
 
 namespace pharos::cluster {
 
-// Counted since the start; any thread may read them.
-struct ConsensusCounters {
-  std::atomic<uint64_t> proposals{0}, refused{0}, publications{0}, inbox_dropped{0};
-  // As they were after the last event of the raft thread.
-  std::atomic<uint64_t> term{0}, commit_index{0}, applied_index{0}, last_index{0};
-  std::atomic<uint64_t> snapshot_index{0}, voters{0}, failure_tolerance{0};
-  std::atomic<bool> healthy{true};
-  std::atomic<uint64_t> leader_changes{0}, forwarded{0}, unknown_outcomes{0}, confirm_rounds{0};
-  std::atomic<uint64_t> snapshots_taken{0}, snapshots_installed{0}, snapshots_sent{0};
-  std::atomic<uint64_t> messages_dropped{0}, disk_full{0};
-  // From a proposal until it is visible: of all, and of those that register or deregister.
-  DurationHistogram commit, registration, deregistration;
-};
+class RemoteCatalog;
 
 struct ConsensusOptions {
   std::string datacenter;
@@ -53,6 +45,8 @@ struct ConsensusOptions {
   std::vector<std::string> join;  // Where it looks for them, HOST:PORT.
   PeerTls tls;
   std::string version;
+  // It takes no others in: it listens for agents of other datacenters alone, if it can.
+  bool alone = false;
   bool bootstrap = true;                   // A server without state begins a cluster of its own.
   int bootstrap_expect = 0;                // So many servers begin one together.
   absl::Duration hold = absl::Seconds(7);  // That proposals and reads wait for a leader.
@@ -63,30 +57,13 @@ struct ConsensusOptions {
   AutopilotOptions autopilot;
 };
 
-// What others may know of this server's part in the cluster.
-struct ConsensusStatus {
-  bool is_leader = false;
-  peer::v1::Server leader;  // Its raft_id is 0 while there is none.
-  uint64_t term = 0, commit_index = 0, applied_index = 0, last_index = 0, snapshot_index = 0;
-  RaftState state = RaftState::kFollower;
-  absl::Duration last_contact;
-  AutopilotState autopilot;
-  std::string cluster_id;
-  AutopilotOptions autopilot_options;
-  uint64_t autopilot_create_index = 0, autopilot_modify_index = 0;
-};
-
-class Consensus : private RaftNodeHost, private PeerEvents {
+class Consensus : public CatalogAccess,
+                  private RaftNodeHost,
+                  private PeerEvents,
+                  private CatalogEvents {
  public:
   // Proposals that wait at one time; one more is refused with ResourceExhausted.
   static constexpr size_t kProposalsMax = 16384;
-
-  // Called once, on the raft thread: the index at which the command is visible to every reader of
-  // this server, or why not: InvalidArgument, NotFound and Aborted in words for the author of the
-  // command; Unavailable and ResourceExhausted when nothing was changed; Unknown when nobody can
-  // say whether it was or will be.
-  using Done = std::function<void(absl::StatusOr<uint64_t>)>;
-  using StatusDone = std::function<void(absl::Status)>;
 
   // A cluster of one in memory. Starts the thread `raft`. `clock` is borrowed.
   Consensus(std::string datacenter, const Clock& clock);
@@ -98,59 +75,34 @@ class Consensus : private RaftNodeHost, private PeerEvents {
   // before there is a leader.
   ~Consensus() override;
 
-  // From any thread. The command's time is set here. Validated before it is queued: InvalidArgument
-  // in words for the author of the command.
-  void Propose(catalog::v1::Command command, Done done);
-  // Waits for the outcome; not from the raft thread.
-  absl::StatusOr<uint64_t> ProposeAndWait(catalog::v1::Command command);
-
-  // Whether what is published is as new as `mode` wants, by the leader's lease; false is no answer.
-  // From any thread, without waiting.
-  bool IsReadable(ReadMode mode) const;
-  // From any thread: calls `done` once what is published is as new as `mode` wants, at once (and on
-  // this thread) where that is so already, else on the raft thread. Unavailable ("No cluster
-  // leader") when nobody could say for `hold` (7 s).
-  void WhenReadable(ReadMode mode, StatusDone done);
-
-  // The whole catalog as it is now, as parts of an image (cluster/image_file.h). `done` is called
-  // on a thread of its own.
-  struct Backup {
-    uint64_t index = 0;
-    std::vector<std::string> parts;
-  };
-  void TakeBackup(std::function<void(absl::StatusOr<Backup>)> done);
-  // Puts the catalog of an image in the place of the present one, on all servers.
-  // FailedPrecondition or DataLoss, and nothing is changed, for what is no image or a damaged one.
-  void RestoreBackup(std::string image, StatusDone done);
-  // How the leader looks after the servers; Aborted when it was changed at another index than
-  // `check_index`, where that is given.
+  // CatalogAccess.
+  void Propose(catalog::v1::Command command, Done done) override;
+  bool IsReadable(ReadMode mode) const override;
+  void WhenReadable(ReadMode mode, StatusDone done) override;
+  void TakeBackup(std::function<void(absl::StatusOr<Backup>)> done) override;
+  void RestoreBackup(std::string image, StatusDone done) override;
   void SetAutopilot(const AutopilotOptions& options, std::optional<uint64_t> check_index,
-                    StatusDone done);
+                    StatusDone done) override;
+  int Subscribe(Observer observer) override;
+  void Unsubscribe(int subscription) override;
+  const Published<registry::Snapshot>& published() const override { return *published_; }
+  bool has_leader() const override { return has_leader_.load(std::memory_order_relaxed); }
+  bool is_leader() const override { return is_leader_.load(std::memory_order_relaxed); }
+  absl::Duration last_contact() const override;
+  void WithStatus(View view, std::function<void(ConsensusStatus)> done) override;
+  ConsensusStatus status() override;
+  void ChangeMembership(peer::v1::MembershipRequest request, StatusDone done) override;
+  const CatalogStreamCounters* stream_counters() const override {
+    return stream_ == nullptr ? nullptr : &stream_->counters();
+  }
 
-  // Calls `observer` on the raft thread after each publication that changed something, before those
-  // who proposed the changes are answered. From any thread; ends with Unsubscribe, after which no
-  // call runs or will.
-  using Observer = std::function<void(const registry::Changes&)>;
-  int Subscribe(Observer observer);
-  void Unsubscribe(int subscription);
+  // What other agents ask of other datacenters, and by HTTP; any thread. Nothing: it is refused.
+  // `remote` is borrowed, and outlives this.
+  using HttpHandler = std::function<void(
+      peer::v1::HttpRequest, std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>)>;
+  void SetRemote(RemoteCatalog* remote);
+  void SetHttp(HttpHandler handler);
 
-  const ConsensusCounters& counters() const { return counters_; }
-  const Published<registry::Snapshot>& published() const { return *published_; }
-
-  // From any thread, without waiting.
-  bool has_leader() const { return has_leader_.load(std::memory_order_relaxed); }
-  bool is_leader() const { return is_leader_.load(std::memory_order_relaxed); }
-  absl::Duration last_contact() const;
-  // Calls `done` on the raft thread, with this server's view or, of the other servers, with the
-  // leader's. From any thread.
-  enum class View { kOwn, kLeaders };
-  void WithStatus(View view, std::function<void(ConsensusStatus)> done);
-  // Waits for that; not from the raft thread.
-  ConsensusStatus status();
-
-  // Asks the leader, whichever it is, for a change of the servers. From any thread; `done` on the
-  // raft thread. Unavailable without a leader, NotFound for who is no member.
-  void ChangeMembership(peer::v1::MembershipRequest request, StatusDone done);
   // Takes this server out of the cluster, for good or until it joins again: another leads, if it
   // did, and it is no member any more. Waits for that, for at most `timeout`; not from the raft
   // thread. Alone, it stays.
@@ -176,6 +128,8 @@ class Consensus : private RaftNodeHost, private PeerEvents {
   void RunElsewhere(std::function<void()> work, std::function<void()> done) override;
   void OnPublished(const registry::Changes& changes) override;
   void OnClusterId(const std::string& cluster_id) override;
+  void OnApplied(uint64_t index, Octets entry) override;
+  void OnRestored(uint64_t index) override;
   std::string NewClusterId() override;
   [[noreturn]] void OnFatal(const std::string& why) override;
 
@@ -187,6 +141,15 @@ class Consensus : private RaftNodeHost, private PeerEvents {
                   std::function<void(absl::Status)> done) override;
   void OnIntroduce(peer::v1::IntroduceRequest request,
                    std::function<void(peer::v1::IntroduceResponse)> done) override;
+
+  // CatalogEvents; on gRPC's threads.
+  void OnHttp(peer::v1::HttpRequest request,
+              std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) override;
+  absl::StatusOr<std::unique_ptr<PartWatcher>> OnWatch(const peer::v1::WatchRequest& request,
+                                                       std::function<void()> ready) override;
+  void OnClientWrite(peer::v1::WriteRequest request,
+                     std::function<void(peer::v1::WriteResult)> done) override;
+  void OnClientRead(bool consistent, std::function<void(peer::v1::ReadIndexResult)> done) override;
 
   absl::Status MakeNode();
   // Starts it, once it is known how: alone, with others, or with what the disk has.
@@ -207,11 +170,13 @@ class Consensus : private RaftNodeHost, private PeerEvents {
   void Drain();
   void Settle();
   void UpdateGauges();
+  // Tells followers of the catalog how this server stands, about once a second.
+  void Pulse();
+  void WakeFollowers();
   void CountCommit(bool registers, bool deregisters, uint64_t took_ns);
 
   const ConsensusOptions options_;
   const Clock& clock_;
-  ConsensusCounters counters_;
   std::unique_ptr<DataDirectory> directory_;  // Null: in memory.
   std::mutex mutex_;
   std::vector<Queued> queue_ ABSL_GUARDED_BY(mutex_);
@@ -248,6 +213,15 @@ class Consensus : private RaftNodeHost, private PeerEvents {
   std::unique_ptr<LoopTimer> ticker_;
   std::thread elsewhere_;
   std::unique_ptr<Loop> backup_loop_;  // Makes and checks backups, which takes a while.
+  // Null where no other agent is served. Its loop calls those who wait for changes.
+  std::unique_ptr<CatalogStream> stream_;
+  std::unique_ptr<Loop> stream_loop_;
+  std::unique_ptr<LocalParts> parts_;
+  std::mutex remote_mutex_;
+  RemoteCatalog* remote_ ABSL_GUARDED_BY(remote_mutex_) = nullptr;
+  HttpHandler http_ ABSL_GUARDED_BY(remote_mutex_);
+  std::atomic<bool> wake_posted_{false};
+  uint64_t pulsed_ms_ = 0;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<PeerService> service_;  // Of the thread that starts and stops.
 };

@@ -163,7 +163,7 @@ std::vector<Command> GossipCatalogPlanner::Plan(const std::vector<Member>& membe
   return commands;
 }
 
-GossipCatalog::GossipCatalog(Loop& loop, Consensus& consensus, Sources sources,
+GossipCatalog::GossipCatalog(Loop& loop, CatalogAccess& consensus, Sources sources,
                              GossipCatalogOptions options)
     : loop_(loop),
       consensus_(consensus),

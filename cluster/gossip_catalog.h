@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "base/loop.h"
 #include "base/loop_mailbox.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "cluster/gossip/serf.h"
 #include "registry/snapshot.h"
 
@@ -80,7 +80,8 @@ class GossipCatalog {
     std::function<void(std::function<void(std::vector<gossip::Member>)>)> read_members;
     std::function<bool()> is_leader = [] { return true; };
   };
-  GossipCatalog(Loop& loop, Consensus& consensus, Sources sources, GossipCatalogOptions options);
+  GossipCatalog(Loop& loop, CatalogAccess& consensus, Sources sources,
+                GossipCatalogOptions options);
   // Not from the loop's thread.
   ~GossipCatalog();
 
@@ -94,7 +95,7 @@ class GossipCatalog {
   void Apply(const std::vector<gossip::Member>& members);
 
   Loop& loop_;
-  Consensus& consensus_;
+  CatalogAccess& consensus_;
   Sources sources_;
   std::shared_ptr<LoopMailbox> mailbox_;
   GossipCatalogPlanner planner_;

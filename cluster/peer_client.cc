@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/peer_channel.h"
 #include "proto/peer.grpc.pb.h"
 
 namespace pharos::cluster {
@@ -18,31 +19,10 @@ namespace {
 
 constexpr int kReconnectFirstMs = 50;
 constexpr int kReconnectMaxMs = 1000;
-// A connection on which nothing comes back for so long is given up.
-constexpr int kKeepaliveMs = 2000;
 constexpr int kIntroduceSeconds = 2;
 constexpr int kSnapshotMinutes = 10;
 // One envelope takes at most so many messages, and octets of them but for the last.
 constexpr size_t kEnvelopeOctetsMax = size_t{4} << 20;
-
-std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-    const std::string& purpose) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
-  // A connection of its own, not one that is shared with what else goes to this address.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetString("pharos.purpose", purpose);
-  return grpc::CreateCustomChannel(address, credentials, arguments);
-}
 
 }  // namespace
 
@@ -81,7 +61,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
  public:
   Pipe(std::shared_ptr<Shared> shared, uint64_t to, std::string address)
       : shared_(std::move(shared)), to_(to), address_(std::move(address)) {
-    stub_ = peer::v1::Peers::NewStub(MakeChannel(address_, shared_->credentials, "pipe"));
+    stub_ = peer::v1::Peers::NewStub(MakePeerChannel(address_, shared_->credentials, "pipe"));
   }
 
   const std::string& address() const { return address_; }
@@ -350,7 +330,8 @@ void PeerClient::SendSnapshot(uint64_t to, const std::string& address,
     delete transfer;
     return;
   }
-  transfer->stub = peer::v1::Peers::NewStub(MakeChannel(address, shared_->credentials, "snapshot"));
+  transfer->stub =
+      peer::v1::Peers::NewStub(MakePeerChannel(address, shared_->credentials, "snapshot"));
   transfer->stub->async()->Snapshot(&transfer->context, &transfer->response, transfer);
   {
     const std::lock_guard lock(shared_->mutex);
@@ -380,7 +361,7 @@ void PeerClient::Introduce(const std::string& address, peer::v1::IntroduceReques
     const std::lock_guard lock(shared_->mutex);
     // One for an address is enough, and there are few addresses.
     std::shared_ptr<grpc::Channel>& channel = shared_->channels[address];
-    if (channel == nullptr) channel = MakeChannel(address, shared_->credentials, "introduce");
+    if (channel == nullptr) channel = MakePeerChannel(address, shared_->credentials, "introduce");
     call->stub = peer::v1::Peers::NewStub(channel);
   }
   call->stub->async()->Introduce(

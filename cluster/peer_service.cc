@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kStopMs = 500;
 constexpr int kPingMinMs = 500;
+constexpr int kKeepaliveMs = 10'000;
 
 grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
@@ -128,7 +129,8 @@ class Service : public peer::v1::Peers::CallbackService {
 
 class GrpcPeerService : public PeerService {
  public:
-  explicit GrpcPeerService(PeerEvents& events) : service_(events) {}
+  GrpcPeerService(PeerEvents& events, CatalogStream& stream, CatalogEvents& catalog_events)
+      : service_(events), catalog_(MakeCatalogService(stream, catalog_events)) {}
   ~GrpcPeerService() override {
     if (server_ == nullptr) return;
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(kStopMs));
@@ -143,7 +145,11 @@ class GrpcPeerService : public PeerService {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetMaxReceiveMessageSize(-1);
+    // A follower whose connection is dead takes no place for long.
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
     builder.RegisterService(&service_);
+    builder.RegisterService(catalog_.get());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(absl::StrFormat(
@@ -156,6 +162,7 @@ class GrpcPeerService : public PeerService {
 
  private:
   Service service_;
+  std::unique_ptr<grpc::Service> catalog_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };
@@ -164,8 +171,10 @@ class GrpcPeerService : public PeerService {
 
 absl::StatusOr<std::unique_ptr<PeerService>> PeerService::Start(const std::string& address,
                                                                 const PeerTls& tls,
-                                                                PeerEvents& events) {
-  auto service = std::make_unique<GrpcPeerService>(events);
+                                                                PeerEvents& events,
+                                                                CatalogStream& stream,
+                                                                CatalogEvents& catalog_events) {
+  auto service = std::make_unique<GrpcPeerService>(events, stream, catalog_events);
   RETURN_IF_ERROR(service->Listen(address, tls));
   return service;
 }

@@ -8,6 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cluster/catalog_service.h"
+#include "cluster/catalog_stream.h"
 #include "cluster/peer_tls.h"
 #include "cluster/raft_buffer.h"
 #include "proto/peer.pb.h"
@@ -34,9 +36,11 @@ class PeerService {
   // More than this is no catalog.
   static constexpr uint64_t kSnapshotOctetsMax = uint64_t{16} << 30;
 
-  // Listens on `address` (IP:PORT). `events` is borrowed.
+  // Listens on `address` (IP:PORT). What follows `tls` is borrowed.
   static absl::StatusOr<std::unique_ptr<PeerService>> Start(const std::string& address,
-                                                            const PeerTls& tls, PeerEvents& events);
+                                                            const PeerTls& tls, PeerEvents& events,
+                                                            CatalogStream& stream,
+                                                            CatalogEvents& catalog_events);
   // Ends all calls.
   virtual ~PeerService() = default;
   virtual int port() const = 0;

@@ -756,6 +756,7 @@ std::function<std::vector<std::string>()> RaftNode::MakeImage(int64_t time_unix_
 
 absl::Status RaftNode::Restore(Octets image) {
   RETURN_IF_ERROR(state_machine_.Restore(image));
+  host_.OnRestored(state_machine_.last_index());
   if (!state_machine_.cluster_id().empty()) host_.OnClusterId(state_machine_.cluster_id());
   return absl::OkStatus();
 }

@@ -61,8 +61,10 @@ class RaftNodeHost {
   // The cluster's id is known from now on; it is to be kept. False when it cannot be.
   virtual void OnClusterId(const std::string& cluster_id) = 0;
   virtual std::string NewClusterId() = 0;
-  // An entry was applied; for who checks that all servers apply the same.
+  // An entry was applied; for who checks that all servers apply the same, and who passes it on.
   virtual void OnApplied(uint64_t /*index*/, Octets /*entry*/) {}
+  // The catalog was replaced as a whole by one in which `index` was applied last.
+  virtual void OnRestored(uint64_t /*index*/) {}
   // This server cannot go on without doing harm.
   [[noreturn]] virtual void OnFatal(const std::string& why) = 0;
 };

@@ -11,6 +11,7 @@ Answerer::Answerer(const Query& query, const AnswerContext& context, MutableOcte
       config_(context.config),
       snapshot_(context.snapshot),
       limits_(ReplyLimits::For(query, context.transport)),
+      reply_(reply),
       writer_(query, reply, limits_.octets_max, context.config.compression) {}
 
 Handled Answerer::Answer() {
@@ -30,12 +31,110 @@ Handled Answerer::Answer() {
     return Refuse(Rcode::kRefused, {InfoCode::kNotSupported, "the zone is not transferred"});
   }
   // Who has no catalog at all must not say that a name does not exist.
-  if (snapshot_.index() == 0) return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
+  if (snapshot_.index() == 0 && context_.parts == nullptr)
+    return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
+  if (context_.freshness == registry::Freshness::kExpired) {
+    return Refuse(Rcode::kServFail,
+                  {InfoCode::kNoReachableAuthority, "no server was reached for too long"});
+  }
   return AnswerZone();
 }
 
+const AnswerConfig* OtherDatacenters::ConfigFor(const AnswerConfig& own,
+                                                const std::string& datacenter) const {
+  const auto found = configs.find(datacenter);
+  if (found != configs.end()) return found->second.get();
+  auto config = std::make_shared<AnswerConfig>(own);
+  config->datacenter = datacenter;
+  for (Zone& zone : config->zones) {
+    absl::StatusOr<Zone> of_it = Zone::Make(zone.name.ToText(), datacenter);
+    if (!of_it.ok()) return nullptr;
+    zone = *std::move(of_it);
+  }
+  return configs.emplace(datacenter, std::move(config)).first->second.get();
+}
+
+bool Answerer::IsUnavailable(const std::string& datacenter, const std::string& part) const {
+  if (context_.unavailable == nullptr) return false;
+  const NeededPart wanted{datacenter, part};
+  return std::find(context_.unavailable->begin(), context_.unavailable->end(), wanted) !=
+         context_.unavailable->end();
+}
+
+std::string Answerer::PartOf(const NameQuestion& question) const {
+  switch (question.form) {
+    case NameForm::kNode:
+      return registry::NodePart(question.name);
+    case NameForm::kService:
+      return registry::ServicePart(question.name);
+    case NameForm::kConnect:
+      return registry::ConnectPart(question.name);
+    case NameForm::kPreparedQuery:
+      return context_.query_snapshot == nullptr ? registry::QueriesPart() : std::string();
+    default:
+      return {};
+  }
+}
+
+bool Answerer::Lacks(const std::string& part) {
+  if (context_.parts == nullptr || part.empty()) return false;
+  const auto found = context_.parts->find(part);
+  if (found == context_.parts->end()) {
+    needed_part_ = std::make_unique<NeededPart>(NeededPart{config_.datacenter, part});
+    return true;
+  }
+  if (context_.clock != nullptr) {
+    found->second->used_unix_s.store(absl::ToUnixSeconds(context_.clock->Now()),
+                                     std::memory_order_relaxed);
+  }
+  return false;
+}
+
+Handled Answerer::AnswerFrom(const std::string& datacenter,
+                             const registry::RemoteCatalogs::Datacenter& known,
+                             const registry::Snapshot* query_snapshot) {
+  static const registry::PartUses& none = *new const registry::PartUses();
+  static const registry::Snapshot& empty = *new const registry::Snapshot();
+  const AnswerConfig* const config = context_.others->ConfigFor(config_, datacenter);
+  if (config == nullptr) return Negative(Rcode::kNxDomain);
+  const AnswerContext there{.config = *config,
+                            .snapshot = known.snapshot == nullptr ? empty : *known.snapshot,
+                            .transport = context_.transport,
+                            .random = context_.random,
+                            .scratch = context_.scratch,
+                            .external = context_.external,
+                            .may_resolve = context_.may_resolve,
+                            .client = context_.client,
+                            .idle_timeout = context_.idle_timeout,
+                            .cookies = context_.cookies,
+                            .clock = context_.clock,
+                            .freshness = known.freshness,
+                            .parts = known.parts == nullptr ? &none : known.parts.get(),
+                            .query_snapshot = query_snapshot,
+                            .unavailable = context_.unavailable};
+  return Answerer(query_, there, reply_).Answer();
+}
+
+Handled Answerer::AnswerOtherDatacenter() {
+  if (context_.others == nullptr) return Negative(Rcode::kNxDomain);
+  const auto* const known = context_.others->catalogs.Find(question_.datacenter);
+  if (known != nullptr) return AnswerFrom(std::string(question_.datacenter), *known, nullptr);
+  // Who has no server to ask cannot say that there is no such datacenter.
+  if (context_.freshness == registry::Freshness::kFresh) return Negative(Rcode::kNxDomain);
+  return Refuse(Rcode::kServFail,
+                {InfoCode::kNoReachableAuthority, "no server can be asked about datacenters"});
+}
+
 Handled Answerer::AnswerZone() {
-  if (!KnowsDatacenter()) return Negative(Rcode::kNxDomain);
+  if (!KnowsDatacenter()) return AnswerOtherDatacenter();
+  if (const std::string part = PartOf(question_); Lacks(part)) {
+    if (!IsUnavailable(config_.datacenter, part)) return NeedsPart();
+    return Refuse(Rcode::kServFail,
+                  {InfoCode::kNoReachableAuthority, "the datacenter cannot be reached"});
+  }
+  if (context_.freshness == registry::Freshness::kStale) {
+    writer_.SetError({InfoCode::kStaleAnswer, "no server can be reached"});
+  }
   switch (question_.form) {
     case NameForm::kApex:
       return AnswerApex();
@@ -91,6 +190,13 @@ Handled Answerer::AnswerReverse() {
   const bool exists = entry != nullptr || reverse.kind == ReverseName::kPart;
   AddReverseSoa(reverse);
   return FinishWith(exists ? Rcode::kNoError : Rcode::kNxDomain);
+}
+
+Handled Answerer::NeedsPart() {
+  return {.outcome = Outcome::kNeedsPart,
+          .reply_octets = 0,
+          .needed = {},
+          .part = std::move(needed_part_)};
 }
 
 Handled Answerer::Positive() {

@@ -3,6 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,6 +18,8 @@
 #include "dns/explanation.h"
 #include "dns/query.h"
 #include "dns/resolver.h"
+#include "registry/freshness.h"
+#include "registry/remote_catalogs.h"
 #include "registry/snapshot.h"
 
 namespace pharos::dns {
@@ -23,6 +28,22 @@ namespace pharos::dns {
 struct ExternalAnswer {
   UpstreamQuestion question;
   UpstreamAnswer answer;
+};
+
+// What is known of other datacenters, and how names of theirs are answered.
+struct OtherDatacenters {
+  const registry::RemoteCatalogs& catalogs;
+  // The thread's, made when a datacenter is first asked about; dropped when the configuration is.
+  std::map<std::string, std::shared_ptr<const AnswerConfig>, std::less<>>& configs;
+
+  // As `own`, but for being of the datacenter; null for a name that leaves no room for names.
+  const AnswerConfig* ConfigFor(const AnswerConfig& own, const std::string& datacenter) const;
+};
+
+// A part of another datacenter's catalog that an answer is made from and that is not there.
+struct NeededPart {
+  std::string datacenter, part;
+  friend bool operator==(const NeededPart&, const NeededPart&) = default;
 };
 
 // Memory that one thread reuses from answer to answer, so that none allocates in the common case.
@@ -54,21 +75,33 @@ struct AnswerContext {
   // What judges cookies, by which clock; null: cookies mean nothing. Both or neither.
   CookieMaker* cookies = nullptr;
   const Clock* clock = nullptr;
+  // How far the snapshot may be believed.
+  registry::Freshness freshness = registry::Freshness::kFresh;
+  // Null: no other datacenter is known of.
+  const OtherDatacenters* others = nullptr;
+  // Of which the snapshot is; null: the whole catalog.
+  const registry::PartUses* parts = nullptr;
+  // Where the prepared query stands that this answer is for; null: in the snapshot.
+  const registry::Snapshot* query_snapshot = nullptr;
+  // Parts that were asked for on behalf of this query, and cannot be had.
+  const std::vector<NeededPart>* unavailable = nullptr;
   // Where the steps to the answer are told; null: nobody wants to know.
   Explanation* explanation = nullptr;
 };
 
 enum class Outcome : uint8_t {
-  kReply,    // The reply is written.
-  kDrop,     // None is due.
-  kForward,  // Not ours: the recursors are to be asked the question itself.
-  kResolve,  // Host names (`needed`) are to be resolved, and the query handled again with them.
+  kReply,      // The reply is written.
+  kDrop,       // None is due.
+  kForward,    // Not ours: the recursors are to be asked the question itself.
+  kNeedsPart,  // `part` is to be had, and the query handled again.
+  kResolve,    // Host names (`needed`) are to be resolved, and the query handled again with them.
 };
 
 struct Handled {
   Outcome outcome = Outcome::kDrop;
-  size_t reply_octets = 0;               // kReply
-  std::vector<UpstreamQuestion> needed;  // kResolve; bounded by kExternalNamesMax
+  size_t reply_octets = 0;                     // kReply
+  std::vector<UpstreamQuestion> needed;        // kResolve; bounded by kExternalNamesMax
+  std::unique_ptr<NeededPart> part = nullptr;  // kNeedsPart
 };
 
 // How many host names one answer may need resolved. More are left unresolved: the client asks.

@@ -54,6 +54,19 @@ class Answerer {
   Handled Refuse(Rcode rcode, const ExtendedError& why);
   Handled FinishWith(Rcode rcode);
   bool KnowsDatacenter() const;
+  Handled NeedsPart();
+  // Names of another datacenter, by what is known of that.
+  Handled AnswerOtherDatacenter();
+  // Answers the query from a datacenter's part of the catalog.
+  Handled AnswerFrom(const std::string& datacenter,
+                     const registry::RemoteCatalogs::Datacenter& known,
+                     const registry::Snapshot* query_snapshot);
+  // Whether the part is missing in the snapshot, so that nothing can be said before it is there.
+  bool Lacks(const std::string& part);
+  // Whether the part was asked for, and cannot be had.
+  bool IsUnavailable(const std::string& datacenter, const std::string& part) const;
+  // The part that the question is answered from; empty: none.
+  std::string PartOf(const NameQuestion& question) const;
 
   // explain.cc: each says one step. Called only where explains().
   bool explains() const { return context_.explanation != nullptr; }
@@ -111,6 +124,9 @@ class Answerer {
 
   // service_answer.cc: the addresses of services.
   Handled AnswerInstances();
+  // Where the query's service has instances in another datacenter, the answer from there; nullopt
+  // when none has, or none is to be asked.
+  std::optional<Handled> FailOver();
   Handled AnswerServiceAddresses(const Candidates& candidates);
   Handled AnswerServiceName(const Candidates& candidates);
   bool IsAsked(Octets name_wire) const;
@@ -164,6 +180,7 @@ class Answerer {
   const AnswerConfig& config_;
   const registry::Snapshot& snapshot_;
   ReplyLimits limits_;
+  const MutableOctets reply_;
   ReplyWriter writer_;
   NameQuestion question_;
   bool cut_ = false;          // Instances were left out; what is shown is a fair choice of them.
@@ -172,6 +189,7 @@ class Answerer {
   uint16_t node_suffix_offset_ = 0;
   uint16_t addr_suffix_offset_ = 0;
   std::vector<UpstreamQuestion> needed_;
+  std::unique_ptr<NeededPart> needed_part_;
   Rcode chain_end_ = Rcode::kNoError;  // Of the name that a chain of CNAMEs ends at.
   // What candidates were chosen from, where the snapshot has nothing ready.
   struct Chosen {

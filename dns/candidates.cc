@@ -89,12 +89,57 @@ Answerer::Found Answerer::FindIngress(const NameQuestion& name) {
 // A query of that very name goes before the form of RFC 2782, and that before templates, which
 // might take any name.
 absl::StatusOr<registry::ResolvedQuery> Answerer::ResolveQueryName(std::string_view name) const {
+  const registry::Snapshot& queries =
+      context_.query_snapshot == nullptr ? snapshot_ : *context_.query_snapshot;
   const std::string_view in_srv_form = NameInSrvForm(name);
-  if (!in_srv_form.empty() && snapshot_.FindQueryByName(name) == nullptr) {
-    auto resolved = registry::ResolveQuery(snapshot_, in_srv_form);
+  if (!in_srv_form.empty() && queries.FindQueryByName(name) == nullptr) {
+    auto resolved = registry::ResolveQuery(queries, in_srv_form);
     if (resolved.ok()) return resolved;
   }
-  return registry::ResolveQuery(snapshot_, name);
+  return registry::ResolveQuery(queries, name);
+}
+
+namespace {
+
+// The part of a catalog that a prepared query chooses from.
+std::string PartOfSelection(const catalog::v1::PreparedQuery::Selection& selection) {
+  const std::string service = registry::LowerCase(selection.service());
+  return selection.connect() ? registry::ConnectPart(service) : registry::ServicePart(service);
+}
+
+}  // namespace
+
+std::optional<Handled> Answerer::FailOver() {
+  if (context_.others == nullptr) return std::nullopt;
+  const auto resolved = ResolveQueryName(question_.name);
+  if (!resolved.ok()) return std::nullopt;
+  const auto& selection = resolved->definition().service();
+  const registry::RemoteCatalogs& catalogs = context_.others->catalogs;
+  std::vector<std::string> order;
+  for (const std::string& name : catalogs.nearest) {
+    if (static_cast<int>(order.size()) >= selection.failover().nearest_n()) break;
+    order.push_back(name);
+  }
+  for (const std::string& name : selection.failover().datacenters()) {
+    if (std::find(order.begin(), order.end(), name) == order.end()) order.push_back(name);
+  }
+  const std::string part = PartOfSelection(selection);
+  for (const std::string& name : order) {
+    const auto* const known = catalogs.Find(name);
+    if (known == nullptr || known->freshness == registry::Freshness::kExpired) continue;
+    const bool there = known->parts != nullptr && known->parts->contains(part);
+    if (!there) {
+      if (IsUnavailable(name, part)) continue;
+      needed_part_ = std::make_unique<NeededPart>(NeededPart{name, part});
+      return NeedsPart();
+    }
+    const std::vector<const Instance*> instances =
+        registry::SelectInstances(*known->snapshot, selection);
+    if (instances.empty()) continue;
+    if (explains()) Tell("failover", "answered by the datacenter \"" + name + "\"");
+    return AnswerFrom(name, *known, &snapshot_);
+  }
+  return std::nullopt;
 }
 
 Answerer::Found Answerer::FindPreparedQuery(const NameQuestion& name) {
@@ -108,6 +153,7 @@ Answerer::Found Answerer::FindPreparedQuery(const NameQuestion& name) {
   }
   if (explains()) ExplainQuery(*resolved);
   const auto& selection = resolved->definition().service();
+  if (Lacks(PartOfSelection(selection))) return {};
   const uint32_t ttl_s =
       resolved->query->dns_ttl_s.value_or(config_.service_ttls.Get(selection.service()));
   std::optional<Candidates> candidates;

@@ -44,6 +44,16 @@ const registry::Selection* SelectionFor(const registry::RecordSet& records, RrTy
 
 Handled Answerer::AnswerInstances() {
   const Found found = FindCandidates(question_);
+  if (needed_part_ != nullptr) {
+    if (!IsUnavailable(needed_part_->datacenter, needed_part_->part)) return NeedsPart();
+    return Refuse(Rcode::kServFail,
+                  {InfoCode::kNoReachableAuthority, "the datacenter cannot be reached"});
+  }
+  const bool none = !found.candidates ||
+                    found.candidates->records->everyone.Count(found.candidates->include) == 0;
+  if (none && question_.form == NameForm::kPreparedQuery) {
+    if (std::optional<Handled> elsewhere = FailOver()) return *std::move(elsewhere);
+  }
   if (!found.candidates) {
     if (explains()) Tell("instances", "nothing is registered for it");
     return Negative(found.otherwise);

@@ -63,6 +63,8 @@ struct Worker::Waiting {
   ReplyPath path;
   Random random;  // As it was before the first try, so that every try makes the same choices.
   std::vector<ExternalAnswer> external;
+  std::vector<NeededPart> unavailable = {};
+  int part_rounds = 0;
   size_t missing = 0;
   int rounds = 0;
   absl::Time asked = {};
@@ -86,7 +88,9 @@ Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Res
   ready_.SetConfig(*config_);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() {
+  if (remote_.mailbox != nullptr) remote_.mailbox->Close();
+}
 
 void Worker::BeginBatch() {
   if (batch_depth_++ > 0) return;
@@ -99,6 +103,10 @@ void Worker::BeginBatch() {
 
 void Worker::EndBatch() {
   if (--batch_depth_ > 0) return;
+  if (others_) {
+    others_.reset();
+    remote_guard_.reset();
+  }
   guard_.reset();
   if (batch_began_ns_ == 0 || batch_queries_ == 0) return;
   counters_.latency.Add(uv_hrtime() - batch_began_ns_, batch_queries_);
@@ -106,7 +114,9 @@ void Worker::EndBatch() {
 
 // Who inspects is to see every query, so then none is answered this way.
 void Worker::LookAhead(std::span<const Octets> requests) {
-  ready_.LookAhead(inspecting_ ? std::span<const Octets>() : requests, Transport::kUdp, **guard_);
+  // Nor while answers say that they are stale.
+  const bool ahead = !inspecting_ && IsFresh();
+  ready_.LookAhead(ahead ? requests : std::span<const Octets>(), Transport::kUdp, **guard_);
 }
 
 size_t Worker::AnswerAhead(size_t i, MutableOctets reply) {
@@ -126,6 +136,7 @@ void Worker::SetConfig(std::shared_ptr<const AnswerConfig> config) {
   cookies_ = CookieMaker(config_->cookies);
   ready_.SetConfig(*config_);
   recent_.Clear();
+  other_configs_.clear();
 }
 
 void Worker::SetOptions(const WorkerOptions& options) {
@@ -146,6 +157,10 @@ void Worker::SetObservers(std::vector<std::unique_ptr<QueryObserver>> observers)
 
 AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
                                   const std::vector<ExternalAnswer>& external) {
+  if (remote_.published != nullptr && !others_) {
+    remote_guard_.emplace(*remote_.published);
+    others_.emplace(OtherDatacenters{**remote_guard_, other_configs_});
+  }
   return {.config = *config_,
           .snapshot = **guard_,
           .transport = path.transport,
@@ -155,7 +170,9 @@ AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
           .client = path.client.ip,
           .idle_timeout = path.idle_timeout,
           .cookies = &cookies_,
-          .clock = &clock_};
+          .clock = &clock_,
+          .freshness = freshness(),
+          .others = others_ ? &*others_ : nullptr};
 }
 
 int64_t Worker::BatchSecond() {
@@ -190,6 +207,7 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
       HandleQuery(request, MakeContext(path, random_, kNothingResolved), query, reply);
   ++batch_queries_;
   CountQuery(query);
+  if (!IsFresh()) counters_.stale.Add();
   if (!inspecting_ && handled.outcome == Outcome::kReply) [[likely]] {
     CountReply(reply.first(handled.reply_octets));
     return handled.reply_octets;
@@ -214,6 +232,9 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
         }
         return octets;
       }
+    case Outcome::kNeedsPart:
+      if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
+      return WaitForPart(request, random_before, *handled.part, path, reply);
     case Outcome::kResolve:
       if (!MayWait(path.client.ip)) return Refuse(query, path, batch_time_, reply);
       return Resolve(request, random_before, handled.needed, path, reply);
@@ -340,6 +361,39 @@ std::optional<size_t> Worker::Resolve(Octets request, const Random& random_befor
   return Leave(waiting);
 }
 
+std::optional<size_t> Worker::WaitForPart(Octets request, const Random& random_before,
+                                          const NeededPart& part, const ReplyPath& path,
+                                          MutableOctets reply) {
+  counters_.remote.Add();
+  const std::shared_ptr<Waiting> waiting(new Waiting{
+      .request = {request.begin(), request.end()},
+      .client_subnet = {},
+      .config = config_,
+      .query = {},
+      .path = path,
+      .random = random_before,
+      .external = {},
+      .asked = batch_time_,
+      .reply_at_once = reply,
+  });
+  WantPart(waiting, part);
+  return Leave(waiting);
+}
+
+void Worker::WantPart(const std::shared_ptr<Waiting>& waiting, const NeededPart& part) {
+  ++questions_;
+  // After the last round nothing more is asked for.
+  const bool last = ++waiting->part_rounds >= kPartRoundsMax;
+  if (last) waiting->unavailable.push_back(part);
+  remote_.want(part, [this, known = std::weak_ptr(waiting), part](bool there) {
+    --questions_;
+    const std::shared_ptr<Waiting> found = known.lock();
+    if (found == nullptr) return;  // It was given up.
+    if (!there) found->unavailable.push_back(part);
+    AnswerResolved(found);
+  });
+}
+
 void Worker::ResolveNext(const std::shared_ptr<Waiting>& waiting,
                          const std::vector<UpstreamQuestion>& needed) {
   ++waiting->rounds;
@@ -371,6 +425,7 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
   Random random = waiting->random;
   AnswerContext context = MakeContext(waiting->path, random, waiting->external);
   context.may_resolve = !last;
+  context.unavailable = &waiting->unavailable;
   const MutableOctets target =
       waiting->at_once ? waiting->reply_at_once : MutableOctets(late_reply_);
   const Handled handled = HandleQuery(waiting->request, context, waiting->query, target);
@@ -378,6 +433,8 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
   switch (handled.outcome) {
     case Outcome::kResolve:
       return ResolveNext(waiting, handled.needed);
+    case Outcome::kNeedsPart:
+      return WantPart(waiting, *handled.part);
     case Outcome::kReply:
       return Deliver(waiting, handled.reply_octets);
     case Outcome::kDrop:

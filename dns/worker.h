@@ -4,14 +4,18 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/loop_mailbox.h"
 #include "base/published.h"
 #include "dns/answer.h"
 #include "dns/client_counts.h"
@@ -23,6 +27,7 @@
 #include "dns/recent_replies.h"
 #include "dns/resolver.h"
 #include "dns/server.h"
+#include "registry/freshness.h"
 #include "registry/snapshot.h"
 
 namespace pharos::dns {
@@ -48,6 +53,8 @@ struct WorkerCounters {
   Counter refused_at_client_bound;  // SERVFAIL at once, as too many of that client were waiting.
   Counter replies_by_rcode[6];      // NOERROR to REFUSED; others are not counted here.
   Counter queries_by_type[kCountedTypes.size() + 1];  // The last: all other types.
+  Counter remote;  // Queries that waited for a part of another datacenter.
+  Counter stale;   // Queries while the catalog was stale, or too old to be served.
   // Queries with a cookie, by what it was worth (RFC 7873).
   Counter cookies_client_only, cookies_valid, cookies_invalid;
   // From a batch's first query to its last answer, for each query of every 16th batch.
@@ -61,8 +68,20 @@ struct WorkerOptions {
   size_t forwards_per_client_max = 256;
 };
 
+// Where parts of other datacenters' catalogs come from.
+struct RemoteSource {
+  const Published<registry::RemoteCatalogs>* published = nullptr;  // Null: there are none.
+  // Has a part put into what is published; `done` is called on the worker's thread, once, in a
+  // later turn: whether it is there.
+  std::function<void(const NeededPart& part, std::function<void(bool there)> done)> want;
+  // What `done` comes by; the worker closes it at its end.
+  std::shared_ptr<LoopMailbox> mailbox;
+};
+
 class Worker : public ThreadHandler {
  public:
+  // How many parts one answer may turn out to need, one after the other.
+  static constexpr int kPartRoundsMax = 8;
   // Answers that wait for recursors at one time. One more takes the place of that which has waited
   // longest, whose client has most likely given up: it gets SERVFAIL.
   static constexpr size_t kWaitingMax = 8192;
@@ -87,6 +106,10 @@ class Worker : public ThreadHandler {
   void SetConfig(std::shared_ptr<const AnswerConfig> config);
   // The same for the guards. A rate limit that has not changed remembers what it counted.
   void SetOptions(const WorkerOptions& options);
+  // Before the first query: how far the catalog may be believed; else it always may. Borrowed.
+  void SetFreshness(const registry::SharedFreshness& freshness) { freshness_ = &freshness; }
+  // Before the first query. What is borrowed outlives the worker.
+  void SetRemote(RemoteSource remote) { remote_ = std::move(remote); }
   // Who is told of queries from now on, in the place of those who were.
   void SetObservers(std::vector<std::unique_ptr<QueryObserver>> observers);
   Resolver& resolver() { return *resolver_; }
@@ -116,6 +139,11 @@ class Worker : public ThreadHandler {
   std::optional<size_t> Resolve(Octets request, const Random& random_before,
                                 const std::vector<UpstreamQuestion>& needed, const ReplyPath& path,
                                 MutableOctets reply);
+  // Has the part put where answers are made from, then answers the query; as Forward.
+  std::optional<size_t> WaitForPart(Octets request, const Random& random_before,
+                                    const NeededPart& part, const ReplyPath& path,
+                                    MutableOctets reply);
+  void WantPart(const std::shared_ptr<Waiting>& waiting, const NeededPart& part);
   void ResolveNext(const std::shared_ptr<Waiting>& waiting,
                    const std::vector<UpstreamQuestion>& needed);
   void OnResolved(const std::shared_ptr<Waiting>& waiting);
@@ -143,7 +171,19 @@ class Worker : public ThreadHandler {
   void CountQuery(const Query& query);
   void CountReply(Octets reply);
 
+  bool IsFresh() const { return freshness() == registry::Freshness::kFresh; }
+  registry::Freshness freshness() const {
+    return freshness_ == nullptr ? registry::Freshness::kFresh
+                                 : freshness_->load(std::memory_order_relaxed);
+  }
+
   const Published<registry::Snapshot>& catalog_;
+  const registry::SharedFreshness* freshness_ = nullptr;
+  RemoteSource remote_;
+  std::map<std::string, std::shared_ptr<const AnswerConfig>, std::less<>> other_configs_;
+  // Of one batch, once something in it is not answered from what is ready.
+  std::optional<Published<registry::RemoteCatalogs>::ReadGuard> remote_guard_;
+  std::optional<OtherDatacenters> others_;
   std::unique_ptr<Resolver> resolver_;
   const Clock& clock_;
   std::shared_ptr<const AnswerConfig> config_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "http/errors.h"
+#include "http/forward.h"
 #include "registry/records.h"
 
 namespace pharos::http {
@@ -29,6 +30,25 @@ Api::Api(Loop& loop, const ApiContext& context)
 
 Api::~Api() { mailbox_->Close(); }
 
+void Api::Handle(std::shared_ptr<Exchange> exchange) {
+  if (context_.forward == nullptr) return router_.Route(exchange);
+  std::optional<std::string> datacenter =
+      AnsweredElsewhere(exchange->request(), context_.defaults.datacenter, context_.is_server);
+  if (!datacenter) return router_.Route(exchange);
+  if (!router_.Admits(exchange)) return;
+  context_.forward(ToMessage(exchange->request(), *std::move(datacenter)),
+                   [mailbox = mailbox_, exchange](absl::StatusOr<peer::v1::HttpResponse> response) {
+                     LoopMailbox::Post(
+                         mailbox, [exchange, response = std::move(response)]() mutable {
+                           if (!response.ok()) {
+                             return exchange->Respond(
+                                 ErrorResponse(absl::InternalError(response.status().message())));
+                           }
+                           exchange->Respond(FromMessage(*std::move(response)));
+                         });
+                   });
+}
+
 JsonWriter Api::MakeJson(const Request& request) const {
   return JsonWriter(WantsPretty(request, context_.defaults) ? JsonWriter::Style::kIndented
                                                             : JsonWriter::Style::kCompact);
@@ -46,7 +66,7 @@ void Api::Propose(const std::shared_ptr<Exchange>& exchange, catalog::v1::Comman
 }
 
 void Api::WithStatus(std::function<void(cluster::ConsensusStatus)> then,
-                     cluster::Consensus::View view) {
+                     cluster::CatalogAccess::View view) {
   context_.consensus.WithStatus(
       view, [mailbox = mailbox_, then = std::move(then)](cluster::ConsensusStatus status) {
         LoopMailbox::Post(mailbox, [then, status = std::move(status)] { then(status); });

@@ -5,13 +5,14 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/loop.h"
 #include "base/loop_mailbox.h"
 #include "base/random.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "http/cache_marks.h"
 #include "http/near.h"
 #include "http/read_options.h"
@@ -19,17 +20,31 @@
 #include "http/service_query_counts.h"
 #include "http/watchers.h"
 #include "proto/catalog.pb.h"
+#include "proto/peer.pb.h"
+
+namespace pharos::cluster {
+class RemoteCatalog;
+}
 
 namespace pharos::http {
 
 // What every thread's API shares; all of it outlives them.
 struct ApiContext {
-  cluster::Consensus& consensus;
+  cluster::CatalogAccess& consensus;
   const Clock& clock;
   ReadDefaults defaults;
   RouterOptions router;
   CacheMarks& cache_marks;
   std::string node_name;  // This agent's, in lower case.
+  bool is_server = true;
+  // Any thread: all datacenters that are known, the nearest first.
+  std::function<std::vector<std::string>()> datacenters;
+  // Has a request answered by another agent, of the datacenter that it says; null: by nobody.
+  std::function<void(peer::v1::HttpRequest,
+                     std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>)>
+      forward;
+  // Parts of other datacenters' catalogs; null: there are none.
+  cluster::RemoteCatalog* remote = nullptr;
   // Any thread: where nodes are in the network; null: nobody knows.
   std::function<std::shared_ptr<const Coordinates>()> coordinates = [] { return nullptr; };
 
@@ -43,7 +58,8 @@ class Api : public ThreadHandler {
   Api(Loop& loop, const ApiContext& context);
   ~Api() override;
 
-  void Handle(std::shared_ptr<Exchange> exchange) override { router_.Route(exchange); }
+  // By another agent, where one is to answer.
+  void Handle(std::shared_ptr<Exchange> exchange) override;
 
   Router& router() { return router_; }
   Watchers& watchers() { return watchers_; }
@@ -64,7 +80,7 @@ class Api : public ThreadHandler {
 
   // Calls `then` on this thread with the state of the cluster.
   void WithStatus(std::function<void(cluster::ConsensusStatus)> then,
-                  cluster::Consensus::View view = cluster::Consensus::View::kOwn);
+                  cluster::CatalogAccess::View view = cluster::CatalogAccess::View::kOwn);
   // Calls `then` on this thread once the catalog is as new as the read wants, maybe at once; else
   // answers with the error.
   void WhenReadable(const std::shared_ptr<Exchange>& exchange, const ReadOptions& options,

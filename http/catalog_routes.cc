@@ -156,7 +156,11 @@ Api::MakeReading ReadNode(ServicesAs as) {
 void ListDatacenters(const Api& api, Exchange& exchange) {
   JsonWriter json = api.MakeJson(exchange.request());
   json.BeginArray();
-  json.String(api.context().defaults.datacenter);
+  if (api.context().datacenters) {
+    for (const std::string& name : api.context().datacenters()) json.String(name);
+  } else {
+    json.String(api.context().defaults.datacenter);
+  }
   json.EndArray();
   exchange.Respond(JsonResponse(json.Take()));
 }

@@ -296,7 +296,7 @@ void AddOperatorRoutes(Api& api) {
                        if (unhealthy_is_429 && !status.autopilot.healthy) response.status = 429;
                        exchange->Respond(std::move(response));
                      },
-                     cluster::Consensus::View::kLeaders);
+                     cluster::CatalogAccess::View::kLeaders);
                });
   };
   add_status("/v1/operator/raft/configuration", WriteRaftConfiguration, false);

@@ -10,6 +10,7 @@
 #include "base/ip_address.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "cluster/remote_catalog.h"
 #include "http/api.h"
 #include "http/catalog_read.h"
 #include "http/errors.h"
@@ -96,18 +97,20 @@ std::string_view ConsistencyName(Consistency consistency) {
   return consistency == Consistency::kConsistent ? "consistent" : "leader";
 }
 
+// `snapshot` has the query, `from` the instances that it chooses from: of this datacenter, or of
+// the one that is asked after so many others had none.
 absl::Status WriteExecution(Api& api, const Execution& execution, const Snapshot& snapshot,
-                            JsonWriter& json) {
+                            const Snapshot& from, int failovers, JsonWriter& json) {
   const auto resolved = registry::ResolveQuery(snapshot, execution.name_or_id);
   if (absl::IsNotFound(resolved.status())) return NotFound();
   // The words are the server's, which come with 500.
   if (!resolved.ok()) return absl::InternalError(resolved.status().message());
   catalog::v1::PreparedQuery::Selection selection = resolved->definition().service();
   if (execution.connect) selection.set_connect(true);
-  std::vector<const Instance*> instances = registry::SelectInstances(snapshot, selection);
+  std::vector<const Instance*> instances = registry::SelectInstances(from, selection);
   const std::string& near = execution.near.empty() ? selection.near() : execution.near;
-  const std::string from = NearNode(snapshot, near, execution.peer, api.context().node_name);
-  Arrange(instances, api.context().DistancesFrom(from), api.random());
+  const std::string near_node = NearNode(from, near, execution.peer, api.context().node_name);
+  Arrange(instances, api.context().DistancesFrom(near_node), api.random());
   instances.resize(std::min(instances.size(), execution.limit));
 
   json.BeginObject();
@@ -115,16 +118,16 @@ absl::Status WriteExecution(Api& api, const Execution& execution, const Snapshot
   json.Key("Nodes");
   json.BeginArray();
   for (const Instance* instance : instances) {
-    WriteHealthEntry(EntryOf(snapshot, *instance->node), *instance->service, json);
+    WriteHealthEntry(EntryOf(from, *instance->node), *instance->service, json);
   }
   json.EndArray();
   json.Key("DNS");
   json.BeginObject();
   json.Field("TTL", resolved->definition().dns_ttl());
   json.EndObject();
-  json.Field("Datacenter", snapshot.datacenter());
-  json.IntField("Failovers", 0);
-  json.UintField("Index", snapshot.ServiceIndex(registry::LowerCase(selection.service())));
+  json.Field("Datacenter", from.datacenter());
+  json.IntField("Failovers", failovers);
+  json.UintField("Index", from.ServiceIndex(registry::LowerCase(selection.service())));
   json.IntField("LastContact", 0);
   json.BoolField("KnownLeader", true);
   json.Field("ConsistencyLevel", ConsistencyName(execution.style.consistency));
@@ -132,8 +135,8 @@ absl::Status WriteExecution(Api& api, const Execution& execution, const Snapshot
   return absl::OkStatus();
 }
 
-absl::StatusOr<Reading> ReadExecution(Api& api, const Request& request, const ReadOptions& options,
-                                      const std::string& name_or_id) {
+absl::StatusOr<Execution> MakeExecution(const Request& request, const ReadOptions& options,
+                                        const std::string& name_or_id) {
   Execution execution{.name_or_id = name_or_id,
                       .near = options.near,
                       .peer = request.peer,
@@ -146,6 +149,12 @@ absl::StatusOr<Reading> ReadExecution(Api& api, const Request& request, const Re
     }
     if (count > 0) execution.limit = count;
   }
+  return execution;
+}
+
+absl::StatusOr<Reading> ReadExecution(Api& api, const Request& request, const ReadOptions& options,
+                                      const std::string& name_or_id) {
+  ASSIGN_OR_RETURN(const Execution execution, MakeExecution(request, options, name_or_id));
   return Reading{.topics = {},
                  .index =
                      [execution](const Snapshot& snapshot) {
@@ -153,7 +162,7 @@ absl::StatusOr<Reading> ReadExecution(Api& api, const Request& request, const Re
                      },
                  .write =
                      [execution, &api](const Snapshot& snapshot, JsonWriter& json) {
-                       return WriteExecution(api, execution, snapshot, json);
+                       return WriteExecution(api, execution, snapshot, snapshot, 0, json);
                      }};
 }
 
@@ -180,6 +189,80 @@ bool TakeEnding(std::string_view ending, std::string& argument) {
   return true;
 }
 
+// An execution that finds nothing here, as it asks one datacenter after the other.
+struct FailOver {
+  std::shared_ptr<Exchange> exchange;
+  ReadOptions options;
+  Reading reading;  // What is answered when nobody has anything.
+  Execution execution;
+  std::string part;
+  catalog::v1::PreparedQuery::Selection selection;
+  std::vector<std::string> order;  // Of datacenters.
+  size_t at = 0;
+};
+
+// Asks the next one. On the API's thread.
+void AskNext(Api& api, const std::shared_ptr<FailOver>& job) {
+  if (job->at == job->order.size()) {
+    return api.watchers().Answer(job->exchange, job->options, job->reading);
+  }
+  const std::string datacenter = job->order[job->at++];
+  cluster::RemoteCatalog& remote = *api.context().remote;
+  remote.Want(
+      datacenter, job->part,
+      [&api, &remote, job, datacenter, mailbox = api.mailbox()](const absl::Status& there) {
+        LoopMailbox::Post(mailbox, [&api, &remote, job, datacenter, ok = there.ok()] {
+          const Published<registry::RemoteCatalogs>::ReadGuard catalogs(remote.published());
+          const auto* const known = catalogs->Find(datacenter);
+          const bool has_any = ok && known != nullptr && known->snapshot != nullptr &&
+                               known->freshness != registry::Freshness::kExpired &&
+                               !registry::SelectInstances(*known->snapshot, job->selection).empty();
+          if (!has_any) return AskNext(api, job);
+          JsonWriter json = api.MakeJson(job->exchange->request());
+          absl::Status written;
+          {
+            const Published<Snapshot>::ReadGuard snapshot(api.context().consensus.published());
+            written = WriteExecution(api, job->execution, *snapshot, *known->snapshot,
+                                     static_cast<int>(job->at), json);
+          }
+          if (!written.ok()) return job->exchange->Respond(ErrorResponse(written));
+          Response response = JsonResponse(json.Take());
+          response.headers.emplace_back("X-Consul-Index", "1");
+          response.headers.emplace_back("X-Consul-Knownleader", "true");
+          response.headers.emplace_back("X-Consul-Lastcontact", "0");
+          job->exchange->Respond(std::move(response));
+        });
+      });
+}
+
+// Nothing: the query has instances here, or no other datacenter is to be asked.
+std::shared_ptr<FailOver> MakeFailOver(Api& api, const std::string& name_or_id, bool connect) {
+  if (api.context().remote == nullptr) return nullptr;
+  const Published<Snapshot>::ReadGuard snapshot(api.context().consensus.published());
+  const auto resolved = registry::ResolveQuery(*snapshot, name_or_id);
+  if (!resolved.ok()) return nullptr;
+  auto job = std::make_shared<FailOver>();
+  job->selection = resolved->definition().service();
+  if (connect) job->selection.set_connect(true);
+  const auto& rules = job->selection.failover();
+  if (rules.nearest_n() == 0 && rules.datacenters_size() == 0) return nullptr;
+  if (!registry::SelectInstances(*snapshot, job->selection).empty()) return nullptr;
+  for (const std::string& name : api.context().remote->paths().Datacenters()) {
+    if (name == api.context().defaults.datacenter) continue;
+    if (static_cast<int>(job->order.size()) >= rules.nearest_n()) break;
+    job->order.push_back(name);
+  }
+  for (const std::string& name : rules.datacenters()) {
+    if (std::find(job->order.begin(), job->order.end(), name) == job->order.end()) {
+      job->order.push_back(name);
+    }
+  }
+  const std::string service = registry::LowerCase(job->selection.service());
+  job->part =
+      job->selection.connect() ? registry::ConnectPart(service) : registry::ServicePart(service);
+  return job;
+}
+
 void AnswerGet(Api& api, const std::shared_ptr<Exchange>& exchange, std::string argument) {
   const Request& request = exchange->request();
   absl::StatusOr<ReadOptions> options = ParseReadOptions(request, api.context().defaults);
@@ -188,6 +271,17 @@ void AnswerGet(Api& api, const std::shared_ptr<Exchange>& exchange, std::string 
   if (TakeEnding(kExecute, argument)) {
     options->index = 0;  // Never blocks.
     reading = ReadExecution(api, request, *options, argument);
+    if (reading.ok()) {
+      const std::shared_ptr<FailOver> job =
+          MakeFailOver(api, argument, request.HasParameter("connect"));
+      if (job != nullptr) {
+        job->exchange = exchange;
+        job->options = *options;
+        job->reading = *std::move(reading);
+        job->execution = *MakeExecution(request, *options, argument);
+        return AskNext(api, job);
+      }
+    }
   } else if (TakeEnding(kExplain, argument)) {
     options->index = 0;
     reading = ReadExplanation(argument);

@@ -11,6 +11,8 @@
 namespace pharos::http {
 namespace {
 
+constexpr char kBlocked[] = "Endpoint is blocked by agent configuration";
+
 Response WithAllow(Response response, std::string allowed) {
   response.headers.emplace_back("Allow", std::move(allowed));
   return response;
@@ -50,13 +52,27 @@ bool Router::MayWrite(const Request& request) const {
                      [&](const Cidr& block) { return block.Contains(peer->ip); });
 }
 
+bool Router::IsBlocked(const Request& request) const {
+  return std::any_of(
+      options_.block_endpoints.begin(), options_.block_endpoints.end(),
+      [&request](const std::string& blocked) { return request.path.starts_with(blocked); });
+}
+
+bool Router::Admits(const std::shared_ptr<Exchange>& exchange) const {
+  const Request& request = exchange->request();
+  if (IsBlocked(request)) {
+    exchange->Respond(TextResponse(403, kBlocked));
+    return false;
+  }
+  const bool reads = request.method == Method::kGet || request.method == Method::kOptions;
+  if (reads || MayWrite(request)) return true;
+  exchange->Respond(TextResponse(403, "Access is restricted"));
+  return false;
+}
+
 void Router::Route(const std::shared_ptr<Exchange>& exchange) const {
   const Request& request = exchange->request();
-  for (const std::string& blocked : options_.block_endpoints) {
-    if (request.path.starts_with(blocked)) {
-      return exchange->Respond(TextResponse(403, "Endpoint is blocked by agent configuration"));
-    }
-  }
+  if (IsBlocked(request)) return exchange->Respond(TextResponse(403, kBlocked));
   size_t argument_at = 0;
   const Methods* methods = Find(request.path, argument_at);
   if (methods == nullptr) return exchange->Respond(EmptyResponse(404));

@@ -31,6 +31,9 @@ class Router {
   // A path that ends in `/` takes all that begin with it; the longest fitting one counts.
   void Add(Method method, std::string path, Handler handler);
 
+  // Whether its client may do what it asks; else it is answered.
+  bool Admits(const std::shared_ptr<Exchange>& exchange) const;
+
   // Answers 404 for a path nobody has, 405 for a method it does not have, OPTIONS itself, and hands
   // everything else to its handler.
   void Route(const std::shared_ptr<Exchange>& exchange) const;
@@ -41,6 +44,7 @@ class Router {
   // The route of a path, and where its argument begins; null when there is none.
   const Methods* Find(std::string_view path, size_t& argument_at) const;
 
+  bool IsBlocked(const Request& request) const;
   bool MayWrite(const Request& request) const;
 
   RouterOptions options_;

@@ -20,8 +20,8 @@ void Save(Api& api, const Shared& exchange) {
   if (!options.ok()) return exchange->Respond(ErrorResponse(options.status()));
   api.WhenReadable(exchange, *options, [&api, exchange] {
     auto& consensus = api.context().consensus;
-    consensus.TakeBackup([mailbox = api.mailbox(), exchange,
-                          &consensus](const absl::StatusOr<cluster::Consensus::Backup>& backup) {
+    consensus.TakeBackup([mailbox = api.mailbox(), exchange, &consensus](
+                             const absl::StatusOr<cluster::CatalogAccess::Backup>& backup) {
       Response response = backup.ok() ? Response() : ErrorResponse(backup.status());
       if (backup.ok()) {
         response.status = 200;

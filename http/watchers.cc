@@ -26,7 +26,8 @@ std::string EffectiveName(Consistency consistency) {
   return "leader";
 }
 
-TextPairs ReadHeaders(const ReadStyle& style, uint64_t index, const cluster::Consensus& consensus) {
+TextPairs ReadHeaders(const ReadStyle& style, uint64_t index,
+                      const cluster::CatalogAccess& consensus) {
   // What was read with the leader's word is as new as the leader has it.
   const int64_t last_contact_ms = style.consistency == Consistency::kStale
                                       ? absl::ToInt64Milliseconds(consensus.last_contact())
@@ -54,7 +55,7 @@ std::string KeyOf(const Request& request, bool pretty) {
 
 }  // namespace
 
-Watchers::Watchers(Loop& loop, cluster::Consensus& consensus, const Clock& clock,
+Watchers::Watchers(Loop& loop, cluster::CatalogAccess& consensus, const Clock& clock,
                    CacheMarks& cache_marks, uint64_t seed)
     : consensus_(consensus),
       clock_(clock),

@@ -17,8 +17,8 @@
 #include "base/json_writer.h"
 #include "base/loop.h"
 #include "base/random.h"
+#include "cluster/catalog_access.h"
 #include "cluster/change_feed.h"
-#include "cluster/consensus.h"
 #include "cluster/topics.h"
 #include "http/cache_marks.h"
 #include "http/exchange.h"
@@ -54,8 +54,8 @@ struct WatcherCounters {
 class Watchers {
  public:
   // On the loop's thread; what is borrowed outlives this.
-  Watchers(Loop& loop, cluster::Consensus& consensus, const Clock& clock, CacheMarks& cache_marks,
-           uint64_t seed);
+  Watchers(Loop& loop, cluster::CatalogAccess& consensus, const Clock& clock,
+           CacheMarks& cache_marks, uint64_t seed);
   // On the loop's thread, or once it has ended, this ends; those who wait are forgotten.
   Watchers(const Watchers&) = delete;
   Watchers& operator=(const Watchers&) = delete;
@@ -86,7 +86,7 @@ class Watchers {
   void Respond(Exchange& exchange, const Reading& reading, const ReadStyle& style,
                const registry::Snapshot& snapshot, Encoded& encoded);
 
-  cluster::Consensus& consensus_;
+  cluster::CatalogAccess& consensus_;
   const Clock& clock_;
   CacheMarks& cache_marks_;
   Random random_;

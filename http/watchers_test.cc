@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "cluster/consensus.h"
 #include "http/test_exchange.h"
 #include "proto/catalog.pb.h"
 

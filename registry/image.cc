@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "registry/records.h"
 
 namespace pharos::registry {
 namespace {
@@ -179,6 +180,64 @@ void WriteImage(const Snapshot& snapshot, const std::function<void(std::string)>
     writer.Added();
   }
   writer.Flush();
+}
+
+namespace {
+
+void WriteInstances(const Snapshot& snapshot, const ServiceEntry* entry,
+                    catalog::v1::ImageChunk& part) {
+  if (entry == nullptr) return;
+  catalog::v1::ImageNode* node = nullptr;
+  const Node* of = nullptr;
+  for (const auto& instance : entry->instances) {
+    const NodeEntry* on = snapshot.FindNode(LowerCase(instance->node->name));
+    // By node name, so that all of one node stand together.
+    if (instance->node.get() != of) {
+      of = instance->node.get();
+      node = part.add_records()->mutable_node();
+      CopyNode(*instance->node, *node->mutable_node());
+    }
+    CopyService(*instance->service, *node->add_services()->mutable_service());
+    if (on == nullptr) continue;
+    const bool first = node->services_size() == 1;
+    for (const auto& check : on->checks) {
+      const bool of_node = check->service_id.empty();
+      if (of_node ? !first
+                  : LowerCase(check->service_id.get()) != LowerCase(instance->service->id)) {
+        continue;
+      }
+      CopyCheck(*check, *node->add_checks()->mutable_check());
+    }
+  }
+}
+
+}  // namespace
+
+void WriteServicePart(const Snapshot& snapshot, std::string_view lower_name,
+                      catalog::v1::ImageChunk& part) {
+  WriteInstances(snapshot, snapshot.FindService(lower_name), part);
+}
+
+void WriteConnectPart(const Snapshot& snapshot, std::string_view lower_name,
+                      catalog::v1::ImageChunk& part) {
+  WriteInstances(snapshot, snapshot.FindConnect(lower_name), part);
+}
+
+void WriteNodePart(const Snapshot& snapshot, std::string_view lower_name,
+                   catalog::v1::ImageChunk& part) {
+  const NodeEntry* entry = snapshot.FindNode(lower_name);
+  if (entry == nullptr) return;
+  catalog::v1::ImageNode& node = *part.add_records()->mutable_node();
+  CopyNode(*entry->node, *node.mutable_node());
+  for (const auto& check : entry->checks) {
+    if (check->service_id.empty()) CopyCheck(*check, *node.add_checks()->mutable_check());
+  }
+}
+
+void WriteQueriesPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part) {
+  snapshot.ForEachQuery([&part](const PreparedQuery& query) {
+    *part.add_records()->mutable_query()->mutable_query() = query.definition;
+  });
 }
 
 ImageReader::ImageReader(uint64_t index_max) : index_max_(index_max) {}

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/loop_mailbox.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "rpc/counters.h"
 #include "rpc/registrar.h"
 #include "rpc/streams.h"
@@ -16,7 +16,7 @@
 namespace pharos::rpc {
 
 struct Context {
-  cluster::Consensus& consensus;
+  cluster::CatalogAccess& consensus;
   Registrar& registrar;
   std::string datacenter;  // Lower case.
   // Tells the catalog indexes of this process from those of another; not 0.

@@ -121,7 +121,7 @@ uint64_t NewEpoch() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
-                                                      cluster::Consensus& consensus,
+                                                      cluster::CatalogAccess& consensus,
                                                       Registrar& registrar, AdminSource admin) {
   if (!options.tls_addresses.empty()) RETURN_IF_ERROR(CheckTlsFiles(options.tls));
   std::unique_ptr<Server> server(new Server(options, consensus, registrar, std::move(admin)));
@@ -129,8 +129,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   return server;
 }
 
-Server::Server(const ServerOptions& options, cluster::Consensus& consensus, Registrar& registrar,
-               AdminSource admin)
+Server::Server(const ServerOptions& options, cluster::CatalogAccess& consensus,
+               Registrar& registrar, AdminSource admin)
     : loop_(std::make_unique<Loop>("grpc")) {
   loop_->PostAndWait([&] {
     hub_ = std::make_unique<TopicHub>(*loop_, consensus);

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/loop.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "rpc/admin_source.h"
 #include "rpc/counters.h"
 #include "rpc/registrar.h"
@@ -51,7 +51,7 @@ class Server {
  public:
   // What is borrowed outlives this. Errors are for the operator: which address or file, and why.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
-                                                       cluster::Consensus& consensus,
+                                                       cluster::CatalogAccess& consensus,
                                                        Registrar& registrar, AdminSource admin);
   // Ends every stream with Unavailable; what they hold stays with the registrar.
   ~Server();
@@ -59,7 +59,7 @@ class Server {
   const RpcCounters& counters() const { return counters_; }
 
  private:
-  Server(const ServerOptions& options, cluster::Consensus& consensus, Registrar& registrar,
+  Server(const ServerOptions& options, cluster::CatalogAccess& consensus, Registrar& registrar,
          AdminSource admin);
   absl::Status Listen(const ServerOptions& options);
 

@@ -4,7 +4,7 @@
 
 namespace pharos::rpc {
 
-TopicHub::TopicHub(Loop& loop, cluster::Consensus& consensus)
+TopicHub::TopicHub(Loop& loop, cluster::CatalogAccess& consensus)
     : feed_(loop, consensus, [this](const std::set<std::string>& topics) { OnChange(topics); }) {}
 
 uint64_t TopicHub::Add(std::vector<std::string> topics, Wake wake) {

@@ -20,7 +20,7 @@ class TopicHub {
   // are all of the publication's. May add and remove waiters, itself, too.
   using Wake = std::function<void(const std::set<std::string>& topics)>;
 
-  TopicHub(Loop& loop, cluster::Consensus& consensus);
+  TopicHub(Loop& loop, cluster::CatalogAccess& consensus);
 
   // From then on every change is told: whoever reads the snapshot afterwards misses none.
   uint64_t Add(std::vector<std::string> topics, Wake wake);

@@ -101,6 +101,20 @@ class Server:
     def leader(self):
         return self.get("/v1/status/leader", seconds=2)
 
+    def metric(self, name):
+        """The value of a metric without labels; OSError when nobody answers."""
+        status, _, body = self.ask("GET", "/v1/agent/metrics?format=prometheus", seconds=3)
+        for line in body.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+        raise OSError(f"no metric {name} ({status})")
+
+    def dig(self, name, type="A", *options, seconds=2):
+        return lib.dig(self.ports["dns"], name, type, *options, seconds=seconds)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.ports['server']}"
 
     def cli(self, *args):
         run = subprocess.run([str(lib.PHAROS), *args[:1], *args[1:]],
@@ -203,3 +217,60 @@ class Servers:
         names = sorted(server.name for server in self.running())
         self.wait(lambda: all(server.leader() and self.voters(server) == names
                               for server in self.running()), "all servers vote", seconds)
+
+
+class Datacenter(Servers):
+    """Servers that gossip, and agents in client mode beside them, for use in `with`.
+
+    `config` is laid over every agent's configuration. The agents of several datacenters that share a
+    `folder` find each other by their WAN pools.
+    """
+
+    NAMES = ["dns", "http", "server", "serf_lan", "serf_wan"]
+
+    def __init__(self, server_count=3, client_count=2, name="dc1", config=None, join_wan=()):
+        super().__init__(server_count, start=False)
+        self.name = name
+        count = server_count + client_count
+        free = lib.free_ports(len(self.NAMES) * count)
+        ports = [dict(zip(self.NAMES, free[i * len(self.NAMES):])) for i in range(count)]
+        self.lan = [f"127.0.0.1:{each['serf_lan']}" for each in ports[:server_count]]
+        self.wan = [f"127.0.0.1:{each['serf_wan']}" for each in ports[:server_count]]
+
+        def make(number, role, expect, settings):
+            agent = Server(self.folder, number, ports[number], self.lan, expect, {
+                "node_name": f"{name}-{role}-{number}", "datacenter": name,
+                "ports": {**ports[number], "grpc": -1, "grpc_tls": -1},
+                "gossip_lan": {"profile": "local"}, "gossip_wan": {"profile": "local"},
+                "retry_interval": "1s", "retry_interval_wan": "1s", "log_level": "DEBUG",
+                **settings, **(config or {})})
+            agent.name = f"{name}-{role}-{number}"
+            return agent
+
+        self.servers = [make(i, "server", server_count, {"retry_join_wan": list(join_wan)})
+                        for i in range(server_count)]
+        # The ports of their servers are told to them by gossip alone.
+        self.clients = [make(i, "client", 0, {"server": False, "leave_on_terminate": False})
+                        for i in range(server_count, count)]
+        for server in self.servers:
+            # Servers look for one another where they serve each other.
+            settings = json.loads((server.folder / "config.json").read_text())
+            settings["retry_join"] = self.lan + [each.address for each in self.servers]
+            (server.folder / "config.json").write_text(json.dumps(settings))
+
+    def __enter__(self):
+        for agent in self.servers + self.clients:
+            agent.start()
+        self.wait_ready()
+        for client in self.clients:
+            self.wait(lambda client=client: self.follows(client), f"{client.name} follows a server")
+        return self
+
+    def __exit__(self, *exception):
+        self.servers = self.servers + self.clients
+        super().__exit__(*exception)
+
+    @staticmethod
+    def follows(client):
+        return client.metric("pharos_replica_connected") == 1 and client.leader()
+

@@ -83,6 +83,19 @@ def options(message):
     return None
 
 
+def addresses(port, qname, seconds=SECONDS):
+    """The IPv4 addresses that a name has at an agent, asked for by UDP with room for many. OSError
+    says what came instead of an answer with NOERROR or NXDOMAIN."""
+    with udp(port) as asker:
+        asker.settimeout(seconds)
+        asker.send(query(qname, edns=opt()))
+        message = asker.recv(65535)
+    if Head(message).rcode not in (NOERROR, NXDOMAIN):
+        raise OSError(f"RCODE {rcode(message)}")
+    return [socket.inet_ntoa(rdata) for section, rtype, _, _, rdata in records(message)
+            if section == "answer" and rtype == TYPES["A"]]
+
+
 def rcode(message):
     """The whole RCODE, with its upper bits from OPT (RFC 6891 section 6.1.3)."""
     upper = [ttl >> 24 for _, rtype, _, ttl, _ in records(message) if rtype == TYPES["OPT"]]

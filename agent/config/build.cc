@@ -206,6 +206,7 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
                    dns.cache_octets);
   settings.ReadInt("dns_config.tcp_connections_max", 1, kIntMax, dns.tcp_connections_max);
 
+  settings.Read("dns_config.max_stale", dns.max_stale);
   settings.ReadInt("dns_config.panic_threshold", 0, kPercentMax, dns.panic_threshold);
   std::string locality = "off";
   settings.Read("dns_config.locality", locality);

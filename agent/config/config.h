@@ -80,10 +80,12 @@ struct DnsConfig {
   bool enable_truncate = false;
   bool disable_compression = false;
   bool enable_additional_node_meta_txt = true;
-  int udp_answer_limit = 3;                  // Records in a UDP answer to a query without EDNS.
-  int a_record_limit = 0;                    // Addresses in any answer; 0: no limit.
-  bool prefer_near = false;                  // `locality`: near instances are shown first.
-  int panic_threshold = 0;                   // Percent of healthy instances; 0: off.
+  int udp_answer_limit = 3;  // Records in a UDP answer to a query without EDNS.
+  int a_record_limit = 0;    // Addresses in any answer; 0: no limit.
+  bool prefer_near = false;  // `locality`: near instances are shown first.
+  int panic_threshold = 0;   // Percent of healthy instances; 0: off.
+  // How old a client agent's copy of the catalog may be while no server answers.
+  absl::Duration max_stale = absl::Hours(87600);
   int threads = 0;                           // 0: as many as the machine has cores.
   int64_t cache_octets = int64_t{64} << 20;  // Of answers from upstreams, in the whole process.
   int tcp_connections_max = 1024;

@@ -106,7 +106,7 @@ constexpr Key kKeys[] = {
     {"dns_config.forwards_per_client_max", kInt, kYes, kReload},
     {"dns_config.locality", kText, kYes, kReload},
     {"dns_config.loop_detection", kBool, kYes, kReload},
-    {"dns_config.max_stale", kDuration, kNone, kReload},
+    {"dns_config.max_stale", kDuration, kYes, kRestart},
     {"dns_config.node_ttl", kDuration, kYes, kReload},
     {"dns_config.nsid", kAnything, kYes, kReload},
     {"dns_config.only_passing", kBool, kYes, kReload},

@@ -14,6 +14,7 @@
 #include "agent/local/body.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "cluster/consensus.h"
 
 namespace pharos::agent {
 namespace {

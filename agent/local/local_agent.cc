@@ -109,7 +109,7 @@ absl::Status IgnoreNoLeader(const absl::Status& status) {
 
 absl::StatusOr<std::unique_ptr<LocalAgent>> LocalAgent::Start(const Config& config,
                                                               const std::string& node_id,
-                                                              cluster::Consensus& consensus,
+                                                              cluster::CatalogAccess& consensus,
                                                               const Clock& clock) {
   std::unique_ptr<LocalAgent> agent(new LocalAgent(config, node_id, consensus, clock));
   // Without a leader there is nobody to tell yet; the sync does it later.
@@ -122,7 +122,7 @@ absl::StatusOr<std::unique_ptr<LocalAgent>> LocalAgent::Start(const Config& conf
 }
 
 LocalAgent::LocalAgent(const Config& config, const std::string& node_id,
-                       cluster::Consensus& consensus, const Clock& clock)
+                       cluster::CatalogAccess& consensus, const Clock& clock)
     : consensus_(consensus),
       clock_(clock),
       keeps_nothing_(config.data_dir.empty()),
@@ -168,6 +168,13 @@ void LocalAgent::Close() {
   output_timer_.reset();
   reap_timer_.reset();
   tick_timer_.reset();
+}
+
+void LocalAgent::SyncSoon() {
+  LoopMailbox::Post(mailbox_, [this] {
+    if (sync_timer_ == nullptr) return;
+    sync_timer_->Once(absl::ZeroDuration(), [this] { Sync([](const absl::Status&) {}); });
+  });
 }
 
 void LocalAgent::SetTick(absl::Duration interval, std::function<void()> tick) {

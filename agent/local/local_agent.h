@@ -22,7 +22,7 @@
 #include "base/loop.h"
 #include "base/loop_mailbox.h"
 #include "base/random.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "proto/catalog.pb.h"
 
 namespace pharos::agent {
@@ -39,7 +39,7 @@ class LocalAgent {
   // until the catalog has it. `consensus` and `clock` outlive this.
   static absl::StatusOr<std::unique_ptr<LocalAgent>> Start(const Config& config,
                                                            const std::string& node_id,
-                                                           cluster::Consensus& consensus,
+                                                           cluster::CatalogAccess& consensus,
                                                            const Clock& clock);
   // Ends every check and the thread. What is registered stays in the catalog.
   ~LocalAgent();
@@ -47,6 +47,10 @@ class LocalAgent {
   // From other threads: takes on the services, checks and metadata of a new configuration, and
   // waits until the catalog has them. (With -dev, what was registered by request is dropped.)
   absl::Status Reload(const Config& config);
+
+  // From any thread: the catalog is compared with what is registered here as soon as can be, as it
+  // may have missed something.
+  void SyncSoon();
 
   // From another thread: calls `tick` every `interval` on the thread `checks`, at once for the
   // first time, until this ends.
@@ -105,7 +109,7 @@ class LocalAgent {
     std::unique_ptr<LoopTimer> timer;
   };
 
-  LocalAgent(const Config& config, const std::string& node_id, cluster::Consensus& consensus,
+  LocalAgent(const Config& config, const std::string& node_id, cluster::CatalogAccess& consensus,
              const Clock& clock);
 
   // On the thread.
@@ -135,7 +139,7 @@ class LocalAgent {
   void AdoptTags(const registry::NodeEntry& entry);
   void ScheduleSync(absl::Duration delay);
 
-  cluster::Consensus& consensus_;
+  cluster::CatalogAccess& consensus_;
   const Clock& clock_;
   const bool keeps_nothing_;  // -dev
   const bool remote_scripts_;

@@ -10,6 +10,7 @@
 
 #include "agent/local/body.h"
 #include "base/check.h"
+#include "cluster/consensus.h"
 
 namespace pharos::agent {
 namespace {

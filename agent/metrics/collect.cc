@@ -49,6 +49,12 @@ void CollectWorker(const dns::WorkerCounters& counters, Families& families) {
                    {{"state", "client_only"}});
   families.Counter(cookies, cookies_help, counters.cookies_valid.value(), {{"state", "valid"}});
   families.Counter(cookies, cookies_help, counters.cookies_invalid.value(), {{"state", "invalid"}});
+  families.Counter("pharos_dns_remote_total",
+                   "DNS queries that waited for a part of another datacenter's catalog.",
+                   counters.remote.value());
+  families.Counter("pharos_dns_stale_total",
+                   "DNS queries while the catalog was stale, or too old to be served.",
+                   counters.stale.value());
   families.Counter("pharos_dns_dropped_total", "DNS messages that get no reply.",
                    counters.dropped.value());
   families.Counter("pharos_dns_forwarded_total", "DNS questions for the recursors.",
@@ -227,7 +233,7 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-void CollectRaft(const cluster::Consensus& consensus, Families& families) {
+void CollectRaft(const cluster::CatalogAccess& consensus, Families& families) {
   const cluster::ConsensusCounters& counters = consensus.counters();
   const auto gauge = [&families](const char* name, const char* help, double value) {
     families.Gauge(name, help, value);
@@ -380,7 +386,59 @@ void CollectGrpc(const rpc::RpcCounters& counters, Families& families) {
                      "From a holder's request until it is answered.", counters.hold_changes);
 }
 
-CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
+// Of a client agent, how it follows the servers; of a server, how it is followed.
+void CollectReplication(const cluster::CatalogAccess& catalog, Families& families) {
+  const auto gauge = [&families](const char* name, const char* help, uint64_t value) {
+    families.Gauge(name, help, static_cast<double>(value));
+  };
+  const auto counter = [&families](const char* name, const char* help, uint64_t value) {
+    families.Counter(name, help, static_cast<double>(value));
+  };
+  if (const cluster::ReplicaCounters* const replica = catalog.replica_counters()) {
+    gauge("pharos_replica_connected", "1: the catalog of a server is followed.",
+          replica->connected);
+    gauge("pharos_replica_index", "Newest log entry in the copy of the catalog.", replica->index);
+    gauge("pharos_replica_last_contact_seconds", "Since the leader was heard, by way of a server.",
+          static_cast<uint64_t>(absl::ToInt64Seconds(catalog.last_contact())));
+    counter("pharos_replica_moves_total", "Times that a server was begun to be followed.",
+            replica->moves);
+    counter("pharos_replica_failures_total", "Times that a server failed while it was followed.",
+            replica->failures);
+    counter("pharos_replica_images_total", "Whole catalogs taken from servers.", replica->images);
+    counter("pharos_replica_changes_total", "Changes taken from servers.", replica->changes);
+    counter("pharos_replica_octets_total", "Octets of both.", replica->octets);
+    counter("pharos_replica_forwarded_total", "Changes sent to a server.", replica->forwarded);
+    counter("pharos_replica_reads_asked_total", "Times a server was asked how new reads must be.",
+            replica->reads_asked);
+    counter("pharos_replica_local_changes_total",
+            "Changes of this node seen here while no server could be reached.",
+            replica->local_changes);
+    counter("pharos_replica_kept_total", "Times that the copy was written to disk.", replica->kept);
+    counter("pharos_replica_keep_failures_total", "Times that it could not be.",
+            replica->keep_failures);
+    gauge("pharos_replica_kept_bytes", "Size of the copy on disk.", replica->kept_octets);
+  }
+  if (const cluster::CatalogStreamCounters* const stream = catalog.stream_counters()) {
+    gauge("pharos_stream_followers", "Agents that follow this server's catalog.",
+          stream->followers);
+    gauge("pharos_stream_ring_changes", "Changes kept for those who follow.", stream->ring_changes);
+    gauge("pharos_stream_ring_bytes", "Octets of these.", stream->ring_octets);
+    counter("pharos_stream_refused_total",
+            "Agents refused: too many follow, or they are of another datacenter.", stream->refused);
+    counter("pharos_stream_resumed_total", "Agents that went on where they were.", stream->resumed);
+    counter("pharos_stream_images_made_total", "Whole catalogs made for those who follow.",
+            stream->images_made);
+    counter("pharos_stream_images_sent_total", "Whole catalogs begun to be sent.",
+            stream->images_sent);
+    counter("pharos_stream_left_behind_total",
+            "Agents that took changes too slowly, and got the whole catalog instead.",
+            stream->left_behind);
+    counter("pharos_stream_messages_total", "Messages sent to those who follow.", stream->messages);
+    counter("pharos_stream_octets_total", "Octets of these.", stream->octets);
+  }
+}
+
+CatalogCounts CollectCatalog(const cluster::CatalogAccess& consensus, absl::Time now,
                              Families& families) {
   std::array<uint64_t, 3> instances{}, checks{};
   uint64_t nodes = 0, services = 0, index = 0;
@@ -421,7 +479,8 @@ CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now
                    "Proposals refused because too many were waiting.", counters.refused);
   families.Counter("pharos_consensus_publications_total", "Catalogs made visible.",
                    counters.publications);
-  CollectRaft(consensus, families);
+  if (consensus.replica_counters() == nullptr) CollectRaft(consensus, families);
+  CollectReplication(consensus, families);
   return {.nodes = nodes,
           .services = services,
           .instances = std::accumulate(instances.begin(), instances.end(), uint64_t{0})};

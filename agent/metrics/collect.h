@@ -6,7 +6,7 @@
 #include "agent/local/local_agent.h"
 #include "agent/metrics/families.h"
 #include "agent/query_taps.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "dns/server.h"
 #include "http/server.h"
 #include "rpc/counters.h"
@@ -24,7 +24,7 @@ void CollectHttp(http::Server& http, Families& families);
 // From any thread.
 void CollectGrpc(const rpc::RpcCounters& counters, Families& families);
 void CollectTaps(const TapCounts& counts, Families& families);
-CatalogCounts CollectCatalog(const cluster::Consensus& consensus, absl::Time now,
+CatalogCounts CollectCatalog(const cluster::CatalogAccess& consensus, absl::Time now,
                              Families& families);
 void CollectProcess(absl::Time started, Families& families);
 // On the thread `checks`.

@@ -9,7 +9,7 @@
 #include "agent/metrics/collect.h"
 #include "agent/metrics/families.h"
 #include "agent/metrics/gossip_metrics.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "dns/server.h"
 #include "http/server.h"
 

@@ -9,7 +9,7 @@
 
 namespace pharos::agent {
 
-Metrics::Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock,
+Metrics::Metrics(const cluster::CatalogAccess& consensus, LocalAgent& local, const Clock& clock,
                  TelemetryOptions options)
     : consensus_(consensus),
       local_(local),

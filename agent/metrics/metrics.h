@@ -13,7 +13,7 @@
 #include "agent/metrics/gossip_metrics.h"
 #include "agent/query_taps.h"
 #include "base/clock.h"
-#include "cluster/consensus.h"
+#include "cluster/catalog_access.h"
 #include "dns/server.h"
 #include "http/server.h"
 
@@ -32,7 +32,7 @@ class Metrics {
   static constexpr absl::Duration kInterval = absl::Seconds(10);
 
   // What is borrowed outlives this, or the next Close.
-  Metrics(const cluster::Consensus& consensus, LocalAgent& local, const Clock& clock,
+  Metrics(const cluster::CatalogAccess& consensus, LocalAgent& local, const Clock& clock,
           TelemetryOptions options);
 
   // Which servers there are and who is told of queries, null for none.
@@ -66,7 +66,7 @@ class Metrics {
  private:
   Families Collect();
 
-  const cluster::Consensus& consensus_;
+  const cluster::CatalogAccess& consensus_;
   LocalAgent& local_;
   const Clock& clock_;
   const absl::Time started_;

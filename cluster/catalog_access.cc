@@ -1,0 +1,19 @@
+#include "cluster/catalog_access.h"
+
+#include <latch>
+#include <utility>
+
+namespace pharos::cluster {
+
+absl::StatusOr<uint64_t> CatalogAccess::ProposeAndWait(catalog::v1::Command command) {
+  std::latch finished(1);
+  absl::StatusOr<uint64_t> result;
+  Propose(std::move(command), [&](absl::StatusOr<uint64_t> outcome) {
+    result = std::move(outcome);
+    finished.count_down();
+  });
+  finished.wait();
+  return result;
+}
+
+}  // namespace pharos::cluster

@@ -1,0 +1,169 @@
+#include "http/forward.h"
+
+#include <array>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "http/errors.h"
+
+namespace pharos::http {
+namespace {
+
+Method MethodOf(const std::string& name) {
+  constexpr std::array kMethods = {Method::kGet,    Method::kPut,  Method::kPost,
+                                   Method::kDelete, Method::kHead, Method::kOptions};
+  for (const Method method : kMethods) {
+    if (MethodName(method) == name) return method;
+  }
+  return Method::kOther;
+}
+
+void CopyPairs(const TextPairs& pairs, google::protobuf::RepeatedPtrField<peer::v1::HttpPair>& to) {
+  for (const auto& [name, value] : pairs) {
+    peer::v1::HttpPair& pair = *to.Add();
+    pair.set_name(name);
+    pair.set_value(value);
+  }
+}
+
+TextPairs PairsOf(google::protobuf::RepeatedPtrField<peer::v1::HttpPair>& from) {
+  TextPairs pairs;
+  for (peer::v1::HttpPair& pair : from) {
+    pairs.emplace_back(std::move(*pair.mutable_name()), std::move(*pair.mutable_value()));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+std::optional<std::string> AnsweredElsewhere(const Request& request, const std::string& own,
+                                             bool is_server) {
+  const std::string_view path = request.path;
+  // About this agent itself, whatever it says.
+  if (!path.starts_with("/v1/") || path.starts_with("/v1/agent/") ||
+      path == "/v1/catalog/datacenters" || path == "/v1/coordinate/datacenters") {
+    return std::nullopt;
+  }
+  const std::string_view given = request.Parameter("dc").value_or("");
+  std::string datacenter = absl::AsciiStrToLower(absl::string_view(given.data(), given.size()));
+  if (!datacenter.empty() && datacenter != own) return datacenter;
+  const bool servers_only = path.starts_with("/v1/snapshot") ||
+                            (path.starts_with("/v1/operator/") && path != "/v1/operator/keyring");
+  if (!is_server && servers_only) return own;
+  return std::nullopt;
+}
+
+peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter) {
+  peer::v1::HttpRequest message;
+  message.set_datacenter(std::move(datacenter));
+  message.set_method(std::string(request.method_name));
+  message.set_path(request.path);
+  CopyPairs(request.query, *message.mutable_parameters());
+  CopyPairs(request.headers, *message.mutable_headers());
+  message.set_body(request.body);
+  return message;
+}
+
+Request FromMessage(peer::v1::HttpRequest message) {
+  Request request;
+  request.method = MethodOf(message.method());
+  request.method_name = MethodName(request.method);
+  request.path = std::move(*message.mutable_path());
+  request.query = PairsOf(*message.mutable_parameters());
+  request.headers = PairsOf(*message.mutable_headers());
+  request.body = std::move(*message.mutable_body());
+  return request;
+}
+
+peer::v1::HttpResponse ToMessage(const Response& response) {
+  peer::v1::HttpResponse message;
+  message.set_status(response.status);
+  message.set_content_type(response.content_type);
+  CopyPairs(response.headers, *message.mutable_headers());
+  if (response.body != nullptr) message.set_body(response.body->plain());
+  return message;
+}
+
+Response FromMessage(peer::v1::HttpResponse message) {
+  Response response;
+  response.status = message.status();
+  response.content_type = std::move(*message.mutable_content_type());
+  response.headers = PairsOf(*message.mutable_headers());
+  if (!message.body().empty()) {
+    response.body = std::make_shared<const Body>(std::move(*message.mutable_body()));
+  }
+  return response;
+}
+
+// One request; who asked is told when it is answered, or when nobody will answer it.
+class ForwardedRequests::ForwardedExchange : public Exchange {
+ public:
+  ForwardedExchange(Loop& loop, Request request, ForwardDone done)
+      : loop_(loop), request_(std::move(request)), done_(std::move(done)) {}
+  ~ForwardedExchange() override {
+    if (done_) done_(absl::UnavailableError("the server that was to answer is stopping"));
+  }
+
+  const Request& request() const override { return request_; }
+  Loop& loop() override { return loop_; }
+  void Respond(Response response) override {
+    if (ForwardDone done = std::exchange(done_, nullptr)) done(ToMessage(response));
+  }
+  // What has no end is not forwarded.
+  void BeginStream(Response head) override {
+    streamed_ = std::move(head);
+    text_.clear();
+  }
+  bool Write(std::string_view piece) override {
+    if (text_.size() + piece.size() > kStreamOctetsMax) return false;
+    text_ += piece;
+    return true;
+  }
+  void EndStream() override {
+    streamed_.body = std::make_shared<const Body>(std::move(text_));
+    Respond(std::move(streamed_));
+  }
+  bool gone() const override { return !done_; }
+  void OnGone(std::function<void()>) override {}
+
+ private:
+  static constexpr size_t kStreamOctetsMax = size_t{2} << 30;
+
+  Loop& loop_;
+  const Request request_;
+  ForwardDone done_;
+  Response streamed_;
+  std::string text_;
+};
+
+ForwardedRequests::ForwardedRequests(const ApiContext& context)
+    : loop_(std::make_unique<Loop>("http-forwarded")) {
+  ApiContext own = context;
+  // What comes from another agent goes to no third.
+  own.forward = nullptr;
+  loop_->PostAndWait([&] { api_ = std::make_unique<Api>(*loop_, own); });
+}
+
+ForwardedRequests::~ForwardedRequests() {
+  loop_->PostAndWait([this] { api_.reset(); });
+  loop_->Stop();
+}
+
+void ForwardedRequests::Handle(peer::v1::HttpRequest request, ForwardDone done) {
+  if (running_->fetch_add(1) >= kRequestsMax) {
+    running_->fetch_sub(1);
+    return done(absl::ResourceExhaustedError("too many requests of others are waiting"));
+  }
+  const auto counted = [running = running_,
+                        done = std::move(done)](absl::StatusOr<peer::v1::HttpResponse> response) {
+    running->fetch_sub(1);
+    done(std::move(response));
+  };
+  auto exchange =
+      std::make_shared<ForwardedExchange>(*loop_, FromMessage(std::move(request)), counted);
+  loop_->Post([this, exchange = std::move(exchange)] {
+    if (api_ != nullptr) api_->Handle(exchange);
+  });
+}
+
+}  // namespace pharos::http

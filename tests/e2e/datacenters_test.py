@@ -1,0 +1,136 @@
+"""Two datacenters: names of one asked in the other, and what is left of them when one is cut off."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import lib
+import servers
+import wire
+
+
+class Datacenters(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.one = servers.Datacenter(1, 1, "dc1")
+        cls.addClassCleanup(cls.one.__exit__, None, None, None)
+        cls.one.__enter__()
+        cls.two = servers.Datacenter(1, 1, "dc2", join_wan=cls.one.wan)
+        cls.addClassCleanup(cls.two.__exit__, None, None, None)
+        cls.two.__enter__()
+        cls.here = [cls.one.servers[0], cls.one.clients[0]]
+        cls.there = cls.two.servers[0]
+        for agent, own in ((cls.here[0], "dc1"), (cls.here[1], "dc1"), (cls.there, "dc2"),
+                           (cls.two.clients[0], "dc2")):
+            cls.one.wait(lambda agent=agent: len(agent.get("/v1/catalog/datacenters")) == 2,
+                         f"{agent.name} knows both datacenters")
+            assert agent.get("/v1/catalog/datacenters")[0] == own
+
+    def register(self, service, address, node="far", **more):
+        body = {"Node": node, "Address": address, **more,
+                "Service": {"Service": service, "Port": 80, "Tags": ["v1"]}}
+        status, _, said = self.there.ask("PUT", "/v1/catalog/register", body)
+        self.assertEqual(status, 200, said)
+
+    def wait_addresses(self, agent, name, right):
+        self.one.wait(lambda: set(wire.addresses(agent.ports["dns"], name, seconds=3)) == right,
+                      f"{name} is {right} at {agent.name}")
+
+    def test_names_of_the_other_are_answered_and_kept_up_to_date(self):
+        self.register("web", "10.2.0.1", NodeMeta={"rack": "7"})
+        for agent in self.here:
+            for name in ("web.service.dc2.consul", "WEB.service.DC2.consul",
+                         "v1.web.service.dc2.consul", "web.service.dc2.dc.consul",
+                         "far.node.dc2.consul"):
+                self.assertEqual(agent.dig(name, seconds=4).rdata(type="A"), ["10.2.0.1"],
+                                 (agent.name, name))
+            srv = agent.dig("_web._v1.service.dc2.consul", "SRV")
+            self.assertEqual(srv.rdata(), ["1 1 80 far.node.dc2.consul."])
+            self.assertEqual(srv.rdata("additional", "A"), ["10.2.0.1"])
+            self.assertEqual(agent.dig("far.node.dc2.consul", "TXT").rdata(), ['"rack=7"'])
+            for name in ("web.service.dc3.consul", "nothing.service.dc2.consul",
+                         "v2.web.service.dc2.consul", "web.service.consul"):
+                self.assertEqual(agent.dig(name, seconds=4).status, "NXDOMAIN", (agent.name, name))
+        waited = self.here[1].metric("pharos_dns_remote_total")
+        for address in ("10.2.0.2", "10.2.0.3"):
+            self.register("web", address)
+            for agent in self.here:
+                self.wait_addresses(agent, "web.service.dc2.consul", {address})
+        self.assertEqual(self.here[1].metric("pharos_dns_remote_total"), waited,
+                         "what is known is answered without waiting")
+        # What goes away there goes away here.
+        self.there.ask("PUT", "/v1/catalog/deregister", {"Node": "far"})
+        for agent in self.here:
+            self.wait_addresses(agent, "web.service.dc2.consul", set())
+
+    def test_requests_say_which_datacenter_answers_them(self):
+        self.register("api", "10.2.1.1", node="api-node")
+        for agent in self.here:
+            found = agent.get("/v1/health/service/api?dc=dc2")
+            self.assertEqual([(each["Node"]["Node"], each["Node"]["Datacenter"])
+                              for each in found], [("api-node", "dc2")])
+            status, _, said = agent.ask("GET", "/v1/catalog/services?dc=dc9")
+            self.assertEqual((status, said), (500, b"No path to datacenter"))
+            # Writes as well, and those who wait for a change are told.
+            status, headers, _ = agent.ask("GET", "/v1/catalog/service/new?dc=dc2")
+            self.assertEqual(status, 200)
+            status, _, said = agent.ask("PUT", "/v1/catalog/register?dc=dc2", {
+                "Node": "w", "Address": "10.2.9.9", "Service": {"Service": f"w-{agent.name}"}})
+            self.assertEqual(status, 200, said)
+            self.assertIn(f"w-{agent.name}", self.there.get("/v1/catalog/services"))
+            self.assertNotIn(f"w-{agent.name}", agent.get("/v1/catalog/services"))
+        # Of a client agent, what only servers do is answered by a server.
+        raft = self.here[1].get("/v1/operator/raft/configuration")
+        self.assertEqual([each["Node"] for each in raft["Servers"]], [self.here[0].name])
+
+    def test_prepared_queries_fail_over(self):
+        self.register("cache", "10.2.2.1", node="cache-node")
+        status, _, said = self.here[0].ask("POST", "/v1/query", {
+            "Name": "cache", "Service": {"Service": "cache",
+                                         "Failover": {"Datacenters": ["dc9", "dc2"]}}})
+        self.assertEqual(status, 200, said)
+        for agent in self.here:
+            self.wait_addresses(agent, "cache.query.consul", {"10.2.2.1"})
+            srv = agent.dig("cache.query.consul", "SRV")
+            self.assertEqual(srv.rdata(), ["1 1 80 cache-node.node.dc2.consul."])
+            found = agent.get("/v1/query/cache/execute")
+            self.assertEqual((found["Datacenter"], found["Failovers"]), ("dc2", 2))
+            self.assertEqual([each["Node"]["Node"] for each in found["Nodes"]], ["cache-node"])
+        # An instance here goes first.
+        self.here[0].ask("PUT", "/v1/catalog/register", {
+            "Node": "near", "Address": "10.1.2.1", "Service": {"Service": "cache"}})
+        for agent in self.here:
+            self.wait_addresses(agent, "cache.query.consul", {"10.1.2.1"})
+        # A query of the other datacenter, asked here.
+        status, _, said = self.there.ask("POST", "/v1/query", {
+            "Name": "theirs", "Service": {"Service": "cache"}})
+        self.assertEqual(status, 200, said)
+        for agent in self.here:
+            self.wait_addresses(agent, "theirs.query.dc2.consul", {"10.2.2.1"})
+
+    def test_z_a_datacenter_that_is_cut_off_is_answered_from_what_is_known(self):
+        self.register("kept", "10.2.3.1", node="kept-node")
+        for agent in self.here:
+            self.wait_addresses(agent, "kept.service.dc2.consul", {"10.2.3.1"})
+        self.there.kill()
+        for agent in self.here:
+            self.one.wait(lambda agent=agent: "EDE: 3" in agent.dig(
+                "kept.service.dc2.consul", seconds=4).text, "stale")
+            reply = agent.dig("kept.service.dc2.consul")
+            self.assertEqual(reply.rdata(), ["10.2.3.1"])
+            reply = agent.dig("unknown.service.dc2.consul", seconds=5)
+            self.assertEqual(reply.status, "SERVFAIL")
+            self.assertIn("EDE: 22", reply.text)
+            # The own one is not touched by that.
+            self.assertNotIn("EDE", agent.dig(f"{self.here[0].name}.node.consul").text)
+        self.there.start()
+        self.two.wait_ready()
+        self.register("kept", "10.2.3.2", node="kept-node")
+        for agent in self.here:
+            self.wait_addresses(agent, "kept.service.dc2.consul", {"10.2.3.2"})
+            self.assertNotIn("EDE", agent.dig("kept.service.dc2.consul").text)
+            self.wait_addresses(agent, "unknown.service.dc2.consul", set())
+
+
+if __name__ == "__main__":
+    lib.main()
