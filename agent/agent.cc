@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "cluster/departures.h"
+#include "cluster/on_demand_catalog.h"
 #include "dns/worker.h"
 #include "registry/records.h"
 
@@ -72,6 +73,7 @@ absl::Status Agent::StartParts() {
   RETURN_IF_ERROR(StartDns());
   metrics_->SetServers({dns_.get(), http_.get(), grpc_.get(), taps_.get()});
   if (gossip_ != nullptr) metrics_->SetPools([this] { return gossip_->figures(); });
+  metrics_->SetParts(&remote_->counters());
   dns_cache_.SetServer(dns_.get());
   local_->SetTick(Metrics::kInterval, [this] { metrics_->Tick(); });
   if (http_ != nullptr) {
@@ -92,6 +94,7 @@ Agent::~Agent() {
   if (metrics_ != nullptr) {
     metrics_->SetServers({});
     metrics_->SetPools({});
+    metrics_->SetParts(nullptr);
   }
   dns_cache_.SetServer(nullptr);
   grpc_.reset();
@@ -116,9 +119,16 @@ absl::Status Agent::StartCatalog() {
   if (IsClient(config)) {
     ASSIGN_OR_RETURN(auto replica, cluster::Replica::Start(MakeReplicaOptions(config), clock_));
     replica_ = replica.get();
-    consensus_ = std::move(replica);
-    ASSIGN_OR_RETURN(remote_,
-                     cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *replica_, clock_));
+    absl::StatusOr<std::unique_ptr<cluster::RemoteCatalog>> remote =
+        cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *replica_, clock_);
+    RETURN_IF_ERROR(remote.status());
+    remote_ = *std::move(remote);
+    if (IsOnDemand(config)) {
+      consensus_ = std::make_unique<cluster::OnDemandCatalog>(config.datacenter, std::move(replica),
+                                                              remote_);
+    } else {
+      consensus_ = std::move(replica);
+    }
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(auto server,
@@ -126,8 +136,10 @@ absl::Status Agent::StartCatalog() {
   server_ = server.get();
   consensus_ = std::move(server);
   wan_paths_ = std::make_unique<cluster::WanPaths>(config.datacenter, config.node_name);
-  ASSIGN_OR_RETURN(remote_,
-                   cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *wan_paths_, clock_));
+  absl::StatusOr<std::unique_ptr<cluster::RemoteCatalog>> remote =
+      cluster::RemoteCatalog::Start(MakeRemoteOptions(config), *wan_paths_, clock_);
+  RETURN_IF_ERROR(remote.status());
+  remote_ = *std::move(remote);
   server_->SetRemote(remote_.get());
   return absl::OkStatus();
 }
@@ -258,11 +270,18 @@ absl::Status Agent::StartDns() {
                          shared, SecureRandomU64());
                      worker->SetOptions(worker_options);
                      worker->SetRemote(MakeRemoteSource(loop));
-                     if (replica_ != nullptr) worker->SetFreshness(replica_->freshness());
+                     if (const auto* const freshness = catalog_freshness()) {
+                       worker->SetFreshness(*freshness);
+                     }
                      worker->SetObservers(taps_->MakeObservers(thread));
                      return worker;
                    }));
   return absl::OkStatus();
+}
+
+const registry::SharedFreshness* Agent::catalog_freshness() const {
+  if (IsOnDemand(loaded_.config)) return &remote_->own_freshness();
+  return replica_ == nullptr ? nullptr : &replica_->freshness();
 }
 
 std::function<dns::RoundTrips(const std::string&)> Agent::RoundTripsByGossip() {
@@ -276,6 +295,7 @@ std::function<dns::RoundTrips(const std::string&)> Agent::RoundTripsByGossip() {
 dns::RemoteSource Agent::MakeRemoteSource(Loop& loop) {
   auto mailbox = std::make_shared<LoopMailbox>(loop);
   return {.published = &remote_->published(),
+          .own = IsOnDemand(loaded_.config),
           .want =
               [this, mailbox](const dns::NeededPart& part, std::function<void(bool there)> done) {
                 remote_->Want(part.datacenter, part.part,
@@ -295,13 +315,16 @@ void Agent::InstallTaps() {
 
 http::ApiContext Agent::MakeApiContext() {
   const Config& config = loaded_.config;
+  http::Answers answers = http::Answers::kAll;
+  if (IsClient(config)) answers = http::Answers::kWhatIsCopied;
+  if (IsOnDemand(config)) answers = http::Answers::kWhatIsItsOwn;
   return {.consensus = *consensus_,
           .clock = clock_,
           .defaults = MakeReadDefaults(config),
           .router = MakeRouterOptions(config),
           .cache_marks = cache_marks_,
           .node_name = registry::LowerCase(config.node_name),
-          .is_server = replica_ == nullptr,
+          .answers = answers,
           .datacenters = [this] { return remote_->paths().Datacenters(); },
           .forward =
               [this](peer::v1::HttpRequest request, cluster::RemoteCatalog::HttpDone done) {
@@ -329,6 +352,7 @@ absl::Status Agent::StartHttp() {
                .metrics_text = [this] { return metrics_->Text(); },
                .metrics_json = [this](JsonWriter json) { return metrics_->Json(std::move(json)); },
                .answer_config = [this] { return answer_config(); },
+               .freshness = catalog_freshness(),
                .follow_metrics =
                    [this](auto listener) {
                      local_->loop().Post(

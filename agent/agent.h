@@ -92,6 +92,8 @@ class Agent {
   absl::Status StartGossip();
   http::ApiContext MakeApiContext();
   dns::RemoteSource MakeRemoteSource(Loop& loop);
+  // How far what is published may be believed; null: always.
+  const registry::SharedFreshness* catalog_freshness() const;
   void OnWanMember(const gossip::MemberEvent& event);
   // Tells the replica of servers that come and go.
   void OnMember(const gossip::MemberEvent& event);
@@ -114,11 +116,11 @@ class Agent {
   dns::CookieSecret cookie_seed_{};  // Kept over reloads, so that clients' cookies stay valid.
   RealClock clock_;
   std::unique_ptr<cluster::CatalogAccess> consensus_;
-  // Which of the two that is; the other is null.
+  // Which of the two that is, or stands behind it; the other is null.
   cluster::Consensus* server_ = nullptr;
   cluster::Replica* replica_ = nullptr;
-  std::unique_ptr<cluster::WanPaths> wan_paths_;  // Of a server.
-  std::unique_ptr<cluster::RemoteCatalog> remote_;
+  std::unique_ptr<cluster::WanPaths> wan_paths_;    // Of a server.
+  std::shared_ptr<cluster::RemoteCatalog> remote_;  // Also the catalog's where that is on demand.
   std::unique_ptr<http::ForwardedRequests> forwarded_;  // Of a server.
   std::unique_ptr<LocalAgent> local_;
   UserEvents events_;

@@ -7,6 +7,8 @@
 #include "agent/version.h"
 #include "base/ip_address.h"
 #include "cluster/gossip_tags.h"
+#include "registry/records.h"
+#include "registry/remote_catalogs.h"
 
 namespace pharos::agent {
 namespace {
@@ -46,6 +48,10 @@ std::string JoinAddress(const std::string& given, const Ports& ports) {
   return absl::StrCat(host, ":", port);
 }
 
+bool IsOnDemand(const Config& config) {
+  return IsClient(config) && config.cluster.replica == CatalogReplica::kOnDemand;
+}
+
 bool IsClient(const Config& config) { return !config.server && !config.dev_mode; }
 
 std::optional<std::string> ServerAddressOf(const gossip::Member& member) {
@@ -69,6 +75,7 @@ cluster::ReplicaOptions MakeReplicaOptions(const Config& config) {
   options.tls = MakePeerTls(config.cluster);
   options.hold = config.cluster.hold_timeout;
   options.max_stale = config.dns.max_stale;
+  options.pulses_only = IsOnDemand(config);
   return options;
 }
 
@@ -78,6 +85,16 @@ cluster::RemoteCatalogOptions MakeRemoteOptions(const Config& config) {
   options.tls = MakePeerTls(config.cluster);
   options.translate = config.translate_wan_addrs;
   options.max_stale = config.dns.max_stale;
+  options.idle = config.cluster.parts.idle_timeout;
+  options.parts_max = static_cast<size_t>(config.cluster.parts.topics_max);
+  options.octets_max = static_cast<size_t>(config.cluster.parts.octets_max);
+  if (IsClient(config)) options.data_dir = config.data_dir;
+  if (!IsOnDemand(config)) return options;
+  options.own = true;
+  options.own_always.push_back(registry::WholeNodePart(registry::LowerCase(config.node_name)));
+  for (const std::string& service : config.cluster.prefetch_services) {
+    options.own_always.push_back(registry::ServicePart(registry::LowerCase(service)));
+  }
   return options;
 }
 

@@ -14,6 +14,8 @@ namespace pharos::agent {
 
 // Whether the agent is no server and follows the catalog of those that are.
 bool IsClient(const Config& config);
+// Whether it is one that keeps only the parts of the catalog that it is asked for.
+bool IsOnDemand(const Config& config);
 
 // An agent in development mode is a cluster of its own in memory.
 cluster::ConsensusOptions MakeConsensusOptions(const Config& config, const std::string& node_id);

@@ -16,4 +16,10 @@ absl::StatusOr<uint64_t> CatalogAccess::ProposeAndWait(catalog::v1::Command comm
   return result;
 }
 
+void CatalogAccess::Have(const std::vector<std::string>&, StatusDone done) {
+  done(absl::OkStatus());
+}
+
+std::shared_ptr<void> CatalogAccess::Hold(const std::vector<std::string>&) { return nullptr; }
+
 }  // namespace pharos::cluster

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -111,7 +112,15 @@ class CatalogAccess {
   virtual int Subscribe(Observer observer) = 0;
   virtual void Unsubscribe(int subscription) = 0;
 
-  const ConsensusCounters& counters() const { return counters_; }
+  // Has what concerns the topics (cluster/topics.h; registry/remote_catalogs.h) in what is
+  // published, and calls `done`: at once and on this thread where it is so already, as it always is
+  // but for agents that keep what they are asked for. From any thread. FailedPrecondition for a
+  // topic of which such an agent never has all, Unavailable when nobody can tell.
+  virtual void Have(const std::vector<std::string>& topics, StatusDone done);
+  // Keeps them there for as long as what is returned is held.
+  virtual std::shared_ptr<void> Hold(const std::vector<std::string>& topics);
+
+  virtual const ConsensusCounters& counters() const { return counters_; }
   // Null: this agent follows no other; none follow this one.
   virtual const ReplicaCounters* replica_counters() const { return nullptr; }
   virtual const CatalogStreamCounters* stream_counters() const { return nullptr; }

@@ -67,7 +67,9 @@ absl::StatusOr<std::unique_ptr<CatalogStream::Follower>> CatalogStream::Follow(
   if (!full) followers_.insert(follower.get());
   const bool resumes = request.index() > 0 && !cluster_id_.empty() &&
                        request.cluster_id() == cluster_id_ && ring_.Covers(request.index());
-  if (resumes) {
+  if (request.pulses_only()) {
+    follower->phase_ = Follower::Phase::kPulses;
+  } else if (resumes) {
     follower->phase_ = Follower::Phase::kChanges;
     follower->index_ = request.index();
   }
@@ -92,6 +94,8 @@ bool CatalogStream::HasNext(const Follower& follower) const {
       return true;
     case Follower::Phase::kChanges:
       return ring_.last_index() > follower.index_ || !ring_.Covers(follower.index_);
+    case Follower::Phase::kPulses:
+      return false;
   }
   return false;
 }

@@ -52,7 +52,7 @@ class CatalogStream {
 
    private:
     friend class CatalogStream;
-    enum class Phase : uint8_t { kWaitsForImage, kImage, kChanges };
+    enum class Phase : uint8_t { kWaitsForImage, kImage, kChanges, kPulses };
     CatalogStream* stream_ = nullptr;
     std::function<void()> ready_;
     Phase phase_ = Phase::kWaitsForImage;

@@ -231,6 +231,28 @@ TEST(CatalogStream, ChangesMadeHereGoWhenAServerIsFollowedAgain) {
   EXPECT_EQ(client.Image(), ImageOf(server));
 }
 
+TEST(CatalogStream, WhoWantsPulsesAloneGetsNothingElse) {
+  Server server;
+  peer::v1::FollowRequest request;
+  request.set_datacenter("dc1");
+  request.set_pulses_only(true);
+  int ready = 0;
+  const auto follower = *server.stream.Follow(request, [&ready] { ++ready; });
+  server.Apply(RegisterEntry("web", 1));
+  EXPECT_TRUE(follower->Next().empty());
+  server.Pulse();
+  EXPECT_EQ(ready, 1);
+  const std::vector<SharedOctets> next = follower->Next();
+  ASSERT_EQ(next.size(), 1u);
+  peer::v1::FollowResponse response;
+  ASSERT_TRUE(response.ParseFromString(*next[0]));
+  EXPECT_EQ(response.pulse().index(), server.index);
+  EXPECT_EQ(response.changes_size(), 0);
+  server.Apply(RegisterEntry("web", 2));
+  EXPECT_TRUE(follower->Next().empty());
+  EXPECT_FALSE(server.image_wanted) << "no image is made for it";
+}
+
 TEST(CatalogStream, OneOfAnotherDatacenterIsRefused) {
   Server server;
   peer::v1::FollowRequest request;

@@ -24,9 +24,11 @@ absl::StatusOr<SharedOctets> MakePart(const registry::Snapshot& snapshot, const 
     registry::WriteConnectPart(snapshot, name, *response.mutable_part());
   } else if (!name.empty() && part == registry::NodePart(name)) {
     registry::WriteNodePart(snapshot, name, *response.mutable_part());
+  } else if (!name.empty() && part == registry::WholeNodePart(name)) {
+    registry::WriteWholeNodePart(snapshot, name, *response.mutable_part());
   } else {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "\"%s\" is no part of a catalog; expected s, m or n and a name, or Q", part));
+        "\"%s\" is no part of a catalog; expected s, m, n or w and a name, or Q", part));
   }
   return std::make_shared<const std::string>(response.SerializeAsString());
 }
@@ -59,7 +61,10 @@ bool LocalParts::OnChanges(const registry::Changes& changes) {
   };
   for (const std::string& name : changes.service_names) change(registry::ServicePart(name));
   for (const std::string& name : changes.connect_names) change(registry::ConnectPart(name));
-  for (const std::string& name : changes.node_names) change(registry::NodePart(name));
+  for (const std::string& name : changes.node_names) {
+    change(registry::NodePart(name));
+    change(registry::WholeNodePart(name));
+  }
   if (changes.queries) change(registry::QueriesPart());
   return !changed_.empty();
 }

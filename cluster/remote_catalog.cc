@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/kept_parts.h"
 // What gRPC generates hides functions of its own.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverloaded-virtual"
@@ -20,6 +22,8 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr uint64_t kRetryMs = 1'000;
+constexpr uint64_t kNoPathRetryMs = 50;
+constexpr size_t kKeptOctetsMax = size_t{1} << 30;
 // For so long without a word from a datacenter nothing is called stale: another of its servers is
 // found in less.
 constexpr uint64_t kMoveMs = 3'000;
@@ -102,7 +106,12 @@ absl::StatusOr<std::unique_ptr<RemoteCatalog>> RemoteCatalog::Start(RemoteCatalo
                                                                     const Clock& clock) {
   RETURN_IF_ERROR(PeerChannelCredentials(options.tls).status());
   std::unique_ptr<RemoteCatalog> catalog(new RemoteCatalog(std::move(options), paths, clock));
+  if (const std::string& folder = catalog->options_.data_dir; !folder.empty()) {
+    RETURN_IF_ERROR(CreateDirectories(folder + "/replica"));
+    catalog->kept_path_ = folder + "/replica/parts";
+  }
   catalog->loop_->PostAndWait([&] {
+    catalog->LoadKept();
     catalog->ticker_ = std::make_unique<LoopTimer>(catalog->loop_->uv());
     catalog->ticker_->Every(kTick, [&catalog = *catalog] { catalog.Tick(); });
   });
@@ -114,6 +123,8 @@ RemoteCatalog::RemoteCatalog(RemoteCatalogOptions options, PathFinder& paths, co
       paths_(paths),
       clock_(clock),
       published_(std::make_unique<registry::RemoteCatalogs>()),
+      own_published_(std::make_unique<registry::Snapshot>()),
+      keep_loop_(std::make_unique<Loop>("remote-keep")),
       loop_(std::make_unique<Loop>("remote")) {}
 
 RemoteCatalog::~RemoteCatalog() {
@@ -131,9 +142,12 @@ RemoteCatalog::~RemoteCatalog() {
   // Its calls need the loop to end.
   calls_.Stop();
   loop_->PostAndWait([this] {
+    Keep(true);
+    observers_.clear();
     published_.Publish(std::make_unique<registry::RemoteCatalogs>());
     datacenters_.clear();
   });
+  keep_loop_->Stop();
   loop_->Stop();
 }
 
@@ -179,30 +193,88 @@ RemoteCatalog::Part* RemoteCatalog::FindOrAdd(const std::string& datacenter,
     why = absl::NotFoundError("No path to datacenter");
     return nullptr;
   }
-  if (part_count_ >= kPartsMax) {
+  if (!MakeRoom()) {
     ++counters_.refused;
-    why = absl::ResourceExhaustedError(
-        "as much is watched in other datacenters as can be; try again");
+    why =
+        absl::ResourceExhaustedError("as many parts of catalogs are watched as can be; try again");
     return nullptr;
   }
+  Part& part = Add(datacenter, topic);
+  Open(datacenter, topic, part);
+  return &part;
+}
+
+RemoteCatalog::Part& RemoteCatalog::Add(const std::string& datacenter, const std::string& topic) {
   ++part_count_;
   counters_.parts = part_count_;
   Datacenter& of = datacenters_[datacenter];
   if (of.catalog == nullptr) {
-    of.catalog = std::make_unique<registry::PartialCatalog>(datacenter, options_.translate);
+    const bool translate = options_.translate && datacenter != options_.datacenter;
+    of.catalog = std::make_unique<registry::PartialCatalog>(datacenter, translate);
     of.uses = std::make_shared<const registry::PartUses>();
     of.snapshot = of.catalog->MakeSnapshot();
   }
   Part& part = of.parts[topic];
   part.use->used_unix_s = absl::ToUnixSeconds(clock_.Now());
-  Open(datacenter, topic, part);
-  return &part;
+  return part;
+}
+
+bool RemoteCatalog::IsWatched(const std::string& datacenter, const std::string& topic) {
+  const std::lock_guard lock(telling_->mutex);
+  const auto told = telling_->told.find({datacenter, topic});
+  return told != telling_->told.end() && !told->second.watchers.empty();
+}
+
+RemoteCatalog::Parts::iterator RemoteCatalog::LetGo(const std::string& datacenter, Datacenter& of,
+                                                    Parts::iterator at) {
+  const std::string& topic = at->first;
+  Part& part = at->second;
+  if (part.stream != nullptr) part.context->TryCancel();
+  of.catalog->Remove(topic);
+  of.snapshot = of.catalog->MakeSnapshot();
+  if (options_.own && datacenter == options_.datacenter) PublishOwn(of);
+  auto uses = std::make_shared<registry::PartUses>(*of.uses);
+  uses->erase(topic);
+  of.uses = std::move(uses);
+  {
+    const std::lock_guard lock(telling_->mutex);
+    telling_->told.erase({datacenter, topic});
+  }
+  counters_.parts = --part_count_;
+  counters_.part_octets = part_octets_ -= part.octets;
+  unkept_ = true;
+  return of.parts.erase(at);
+}
+
+bool RemoteCatalog::MakeRoom() {
+  while (part_count_ >= options_.parts_max || part_octets_ > options_.octets_max) {
+    std::pair<std::string, Datacenter*> from;
+    Parts::iterator oldest;
+    for (auto& [name, of] : datacenters_) {
+      for (auto at = of.parts.begin(); at != of.parts.end(); ++at) {
+        const Part& part = at->second;
+        if (part.always || !part.waiters.empty() || IsWatched(name, at->first)) continue;
+        if (from.second != nullptr && part.use->used_unix_s >= oldest->second.use->used_unix_s) {
+          continue;
+        }
+        from = {name, &of};
+        oldest = at;
+      }
+    }
+    if (from.second == nullptr) return part_count_ < options_.parts_max;
+    ++counters_.evicted;
+    LetGo(from.first, *from.second, oldest);
+  }
+  return true;
 }
 
 void RemoteCatalog::Open(const std::string& datacenter, const std::string& topic, Part& part) {
   part.retry_ms = NowMs() + kRetryMs;
   const std::optional<std::string> address = paths_.PathTo(datacenter);
-  if (!address) return;
+  if (!address) {
+    part.retry_ms = NowMs() + kNoPathRetryMs;
+    return;
+  }
   auto server = ServerAt(*address);
   if (server == nullptr) return;
   auto* const stream = new Stream;
@@ -236,21 +308,31 @@ void RemoteCatalog::OnResponse(uint64_t number, const std::string& datacenter,
   part.stale = response.stale();
   part.age_ms = response.age_ms();
   part.heard_ms = NowMs();
+  Take(datacenter, topic, of, part, response);
+  SetFreshness(of);
+  Publish();
+  for (const Waiter& waiter : std::exchange(part.waiters, {})) waiter.done(absl::OkStatus());
+  Tell(datacenter, topic, response);
+}
+
+void RemoteCatalog::Take(const std::string& datacenter, const std::string& topic, Datacenter& of,
+                         Part& part, const peer::v1::WatchResponse& response) {
   if (const size_t left_out = of.catalog->Set(topic, response.part()); left_out > 0) {
     PHAROS_LOG(kWarn, "agent.remote",
                "Records of another datacenter are left out: datacenter=%s topic=%s count=%d",
                datacenter, topic, left_out);
   }
   of.snapshot = of.catalog->MakeSnapshot();
+  if (options_.own && datacenter == options_.datacenter) PublishOwn(of);
+  const size_t octets = response.ByteSizeLong();
+  counters_.part_octets = part_octets_ += octets - part.octets;
+  part.octets = octets;
+  unkept_ = true;
   if (!std::exchange(part.there, true)) {
     auto uses = std::make_shared<registry::PartUses>(*of.uses);
     (*uses)[topic] = part.use;
     of.uses = std::move(uses);
   }
-  SetFreshness(of);
-  Publish();
-  for (const Waiter& waiter : std::exchange(part.waiters, {})) waiter.done(absl::OkStatus());
-  Tell(datacenter, topic, response);
 }
 
 void RemoteCatalog::OnEnded(uint64_t number, const std::string& datacenter,
@@ -291,8 +373,17 @@ void RemoteCatalog::SetFreshness(Datacenter& of) {
   }
   if (of.cut_off_ms == 0) of.cut_off_ms = now;
   if (age_ms == 0 && now - of.cut_off_ms < kMoveMs) return;
-  const absl::Duration age = absl::Milliseconds(age_ms + static_cast<int64_t>(now - of.cut_off_ms));
-  of.freshness = age > options_.max_stale ? Freshness::kExpired : Freshness::kStale;
+  of.freshness = absl::Milliseconds(AgeMs(of, now)) > options_.max_stale ? Freshness::kExpired
+                                                                         : Freshness::kStale;
+}
+
+int64_t RemoteCatalog::AgeMs(const Datacenter& of, uint64_t now) const {
+  if (of.cut_off_ms == 0) return 0;
+  int64_t age_ms = 0;
+  for (const auto& [topic, part] : of.parts) {
+    if (part.there) age_ms = std::max(age_ms, part.age_ms);
+  }
+  return age_ms + static_cast<int64_t>(now - of.cut_off_ms);
 }
 
 void RemoteCatalog::Tick() {
@@ -318,29 +409,13 @@ void RemoteCatalog::Tick() {
         late.done(NoPath(name));
       }
       if (part.stream == nullptr && now >= part.retry_ms) Open(name, topic, part);
-      bool watched = false;
-      {
-        const std::lock_guard lock(telling_->mutex);
-        const auto told = telling_->told.find({name, topic});
-        watched = told != telling_->told.end() && !told->second.watchers.empty();
-      }
-      if (watched || !part.waiters.empty() || part.use->used_unix_s > idle_since) {
+      const bool needed = part.always || !part.waiters.empty() || IsWatched(name, topic);
+      if (needed || part.use->used_unix_s > idle_since) {
         ++at;
         continue;
       }
       ++counters_.idle;
-      if (part.stream != nullptr) part.context->TryCancel();
-      of.catalog->Remove(topic);
-      of.snapshot = of.catalog->MakeSnapshot();
-      auto uses = std::make_shared<registry::PartUses>(*of.uses);
-      uses->erase(topic);
-      of.uses = std::move(uses);
-      {
-        const std::lock_guard lock(telling_->mutex);
-        telling_->told.erase({name, topic});
-      }
-      at = of.parts.erase(at);
-      counters_.parts = --part_count_;
+      at = LetGo(name, of, at);
       changed = true;
     }
     SetFreshness(of);
@@ -350,6 +425,7 @@ void RemoteCatalog::Tick() {
     }
   }
   if (changed) Publish();
+  Keep(false);
 }
 
 void RemoteCatalog::Publish() {
@@ -359,13 +435,130 @@ void RemoteCatalog::Publish() {
     next->datacenters[name];
     next->nearest.push_back(name);
   }
+  if (options_.own) next->datacenters[options_.datacenter];
   for (const auto& [name, of] : datacenters_) {
-    // One that is not known any more is none.
-    const auto found = next->datacenters.find(name);
-    if (found == next->datacenters.end()) continue;
+    auto found = next->datacenters.find(name);
+    if (found == next->datacenters.end()) {
+      // One that is not known any more is none; but as long as nobody could tell, what was kept is
+      // all that is known.
+      if (counters_.messages > 0) continue;
+      found = next->datacenters.emplace(name, registry::RemoteCatalogs::Datacenter()).first;
+      next->nearest.push_back(name);
+    }
     found->second = {.snapshot = of.snapshot, .parts = of.uses, .freshness = of.freshness};
   }
+  if (options_.own) {
+    own_freshness_.store(next->datacenters[options_.datacenter].freshness,
+                         std::memory_order_relaxed);
+  }
   published_.Publish(std::move(next));
+}
+
+// The own datacenter ------------------------------------------------------------------------------
+
+void RemoteCatalog::PublishOwn(Datacenter& of) {
+  const registry::Changes changes = of.catalog->changes();
+  own_published_.Publish(of.catalog->MakeSnapshot());
+  for (const auto& [subscription, observer] : observers_) observer(changes);
+}
+
+int RemoteCatalog::Subscribe(Observer observer) {
+  int subscription = 0;
+  loop_->PostAndWait([&] {
+    subscription = next_subscription_++;
+    observers_.emplace(subscription, std::move(observer));
+  });
+  return subscription;
+}
+
+void RemoteCatalog::Unsubscribe(int subscription) {
+  loop_->PostAndWait([&] { observers_.erase(subscription); });
+}
+
+void RemoteCatalog::ApplyHere(catalog::v1::Command command) {
+  loop_->Post([this, command = std::move(command)] {
+    const auto found = datacenters_.find(options_.datacenter);
+    if (closing_ || found == datacenters_.end()) return;
+    Datacenter& of = found->second;
+    if (!of.catalog->ApplyHere(command)) return;
+    of.snapshot = of.catalog->MakeSnapshot();
+    PublishOwn(of);
+    Publish();
+  });
+}
+
+// The copy on disk --------------------------------------------------------------------------------
+
+void RemoteCatalog::LoadKept() {
+  const absl::StatusOr<std::string> file =
+      kept_path_.empty() ? absl::NotFoundError("") : ReadFile(kept_path_, kKeptOctetsMax);
+  if (file.ok()) {
+    const auto kept = DecodeKeptParts(AsOctets(*file));
+    if (!kept.ok()) {
+      PHAROS_LOG(kWarn, "agent.remote", "The kept parts of catalogs in %s are not used: %s",
+                 kept_path_, std::string(kept.status().message()));
+    } else {
+      for (const peer::v1::KeptPart& each : *kept) TakeKept(each);
+      PHAROS_LOG(kInfo, "agent.remote", "Loaded the kept parts of catalogs: count=%d", part_count_);
+    }
+  }
+  for (const std::string& topic : options_.own_always) {
+    Datacenter& of = datacenters_[options_.datacenter];
+    const auto found = of.parts.find(topic);
+    Part& part = found == of.parts.end() ? Add(options_.datacenter, topic) : found->second;
+    part.always = true;
+  }
+  for (auto& [name, of] : datacenters_) SetFreshness(of);
+  known_ = paths_.Datacenters();
+  unkept_ = false;
+  Publish();
+}
+
+// Until a server is heard, nobody can say what has changed since.
+void RemoteCatalog::TakeKept(const peer::v1::KeptPart& kept) {
+  peer::v1::WatchResponse response;
+  const bool own = kept.datacenter() == options_.datacenter;
+  if (own != (own && options_.own) || part_count_ >= options_.parts_max ||
+      !response.ParseFromString(kept.response())) {
+    return;
+  }
+  Part& part = Add(kept.datacenter(), kept.topic());
+  part.stale = true;
+  part.age_ms = std::max<int64_t>(1, absl::ToUnixMillis(clock_.Now()) - kept.fresh_unix_ms());
+  Take(kept.datacenter(), kept.topic(), datacenters_[kept.datacenter()], part, response);
+  Tell(kept.datacenter(), kept.topic(), response);
+}
+
+void RemoteCatalog::Keep(bool last) {
+  if (kept_path_.empty() || keeping_ || (part_count_ == 0 && !unkept_)) return;
+  const uint64_t now = NowMs();
+  if (!last && now - kept_ms_ < (unkept_ ? kKeepMs : kStampMs)) return;
+  std::vector<ToldPart> parts;
+  const int64_t now_unix_ms = absl::ToUnixMillis(clock_.Now());
+  for (const auto& [name, of] : datacenters_) {
+    const int64_t fresh_unix_ms = now_unix_ms - AgeMs(of, now);
+    for (const auto& [topic, part] : of.parts) {
+      if (!part.there) continue;
+      const std::lock_guard lock(telling_->mutex);
+      const auto told = telling_->told.find({name, topic});
+      if (told == telling_->told.end() || told->second.response == nullptr) continue;
+      parts.push_back({name, topic, fresh_unix_ms, told->second.response});
+    }
+  }
+  keeping_ = true;
+  unkept_ = false;
+  kept_ms_ = now;
+  keep_loop_->Post([this, parts = std::move(parts)] {
+    const absl::Status kept = ReplaceFile(kept_path_, EncodeKeptParts(parts));
+    if (kept.ok()) {
+      ++counters_.kept;
+    } else {
+      ++counters_.keep_failures;
+      PHAROS_LOG(kWarn, "agent.remote", "The parts of catalogs are not kept: %s",
+                 std::string(kept.message()));
+    }
+    loop_->Post([this] { keeping_ = false; });
+  });
 }
 
 // Who passes it on --------------------------------------------------------------------------------

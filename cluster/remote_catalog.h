@@ -1,6 +1,7 @@
-// Parts of other datacenters' catalogs, asked for when they are first needed and told from then on
+// Parts of datacenters' catalogs, asked for when they are first needed and told from then on
 // whenever they change, until nobody has used them for a while. Keeps them while the datacenter
-// cannot be reached. A thread of its own, `remote`. Start reading at Want.
+// cannot be reached. Of other datacenters every agent has no more than that; of its own, one that
+// was set up so (`own`). A thread of its own, `remote`. Start reading at Want.
 #pragma once
 
 #include <atomic>
@@ -38,20 +39,32 @@ struct RemoteCatalogOptions {
   absl::Duration max_stale = absl::InfiniteDuration();
   absl::Duration idle = absl::Minutes(10);  // Parts that were not used for so long are let go.
   absl::Duration wait = absl::Seconds(2);   // For the first word of a part.
+  // So many parts, and so many octets of them, are kept; beyond, those that were used longest ago
+  // are let go, but for those that somebody watches.
+  size_t parts_max = 4096;
+  size_t octets_max = size_t{64} << 20;
+  // Of its own datacenter, too, the agent has no more than parts; these ones at all times.
+  bool own = false;
+  std::vector<std::string> own_always;
+  std::string data_dir;  // Where parts are kept; empty: nowhere.
 };
 
 struct RemoteCatalogCounters {
-  std::atomic<uint64_t> parts{0}, wanted{0}, refused{0}, failed{0}, idle{0};
+  std::atomic<uint64_t> parts{0}, part_octets{0}, wanted{0}, refused{0}, failed{0};
+  std::atomic<uint64_t> idle{0}, evicted{0};
   std::atomic<uint64_t> messages{0}, octets{0}, http{0};
+  std::atomic<uint64_t> kept{0}, keep_failures{0};
 };
 
 class RemoteCatalog {
  public:
-  // One more part is refused with ResourceExhausted.
-  static constexpr size_t kPartsMax = 4096;
   static constexpr size_t kHttpMax = 1024;  // Requests under way.
 
-  // `paths` and `clock` are borrowed.
+  // How often what is kept on disk is written at most, and at least while it may be believed.
+  static constexpr uint64_t kKeepMs = 10'000;
+  static constexpr uint64_t kStampMs = 60'000;
+
+  // `paths` and `clock` are borrowed. What was kept on disk is there from the beginning.
   static absl::StatusOr<std::unique_ptr<RemoteCatalog>> Start(RemoteCatalogOptions options,
                                                               PathFinder& paths,
                                                               const Clock& clock);
@@ -64,7 +77,8 @@ class RemoteCatalog {
 
   // Has a part (registry/remote_catalogs.h) in what is published, and calls `done` on the thread
   // `remote` once it is, or why it is not: NotFound for a datacenter that is not known, Unavailable
-  // for one that cannot be reached within `wait`, ResourceExhausted at the bound.
+  // for one that cannot be reached within `wait`, ResourceExhausted when all that is kept is
+  // watched.
   using Done = std::function<void(const absl::Status&)>;
   void Want(const std::string& datacenter, const std::string& topic, Done done);
 
@@ -73,6 +87,16 @@ class RemoteCatalog {
   // this has.
   std::unique_ptr<PartWatcher> Watch(const std::string& datacenter, const std::string& topic,
                                      std::function<void()> ready);
+
+  // With `own`: what is there of the own datacenter, as a catalog; how far that may be believed;
+  // who is told, on the thread `remote`, of each publication of it; and a change that is seen in it
+  // before a server says so.
+  const Published<registry::Snapshot>& own_published() const { return own_published_; }
+  const registry::SharedFreshness& own_freshness() const { return own_freshness_; }
+  using Observer = std::function<void(const registry::Changes&)>;
+  int Subscribe(Observer observer);
+  void Unsubscribe(int subscription);
+  void ApplyHere(catalog::v1::Command command);
 
   // Has a request answered there. `done` on any thread; errors as those of Want.
   using HttpDone = std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>;
@@ -95,15 +119,18 @@ class RemoteCatalog {
     std::string address;
     uint64_t retry_ms = 0;
     std::vector<Waiter> waiters;
+    bool always = false;
+    size_t octets = 0;
     bool stale = false;
     int64_t age_ms = 0;
     uint64_t heard_ms = 0;
   };
+  using Parts = std::map<std::string, Part>;
   struct Datacenter {
     std::unique_ptr<registry::PartialCatalog> catalog;
     std::shared_ptr<const registry::Snapshot> snapshot;
     std::shared_ptr<const registry::PartUses> uses;
-    std::map<std::string, Part> parts;
+    Parts parts;
     registry::Freshness freshness = registry::Freshness::kFresh;
     uint64_t cut_off_ms = 0;  // Since when nobody there was heard; 0: somebody is.
   };
@@ -121,8 +148,20 @@ class RemoteCatalog {
 
   RemoteCatalog(RemoteCatalogOptions options, PathFinder& paths, const Clock& clock);
 
+  void LoadKept();
+  void TakeKept(const peer::v1::KeptPart& kept);
+  void Keep(bool last);
+  int64_t AgeMs(const Datacenter& of, uint64_t now) const;
   void Tick();
   Part* FindOrAdd(const std::string& datacenter, const std::string& topic, absl::Status& why);
+  Part& Add(const std::string& datacenter, const std::string& topic);
+  // Takes records in the place of those that the part had.
+  void Take(const std::string& datacenter, const std::string& topic, Datacenter& of, Part& part,
+            const peer::v1::WatchResponse& response);
+  bool IsWatched(const std::string& datacenter, const std::string& topic);
+  Parts::iterator LetGo(const std::string& datacenter, Datacenter& of, Parts::iterator part);
+  // Lets parts go until one more has room; false: those that are left are needed.
+  bool MakeRoom();
   void Open(const std::string& datacenter, const std::string& topic, Part& part);
   void OnResponse(uint64_t number, const std::string& datacenter, const std::string& topic,
                   const peer::v1::WatchResponse& response);
@@ -133,6 +172,7 @@ class RemoteCatalog {
   void TellAge(const std::string& datacenter, Datacenter& of);
   void SetFreshness(Datacenter& of);
   void Publish();
+  void PublishOwn(Datacenter& of);
   std::shared_ptr<Server> ServerAt(const std::string& address);
 
   const RemoteCatalogOptions options_;
@@ -146,12 +186,21 @@ class RemoteCatalog {
   const std::shared_ptr<Telling> telling_ = std::make_shared<Telling>();
 
   Published<registry::RemoteCatalogs> published_;
+  Published<registry::Snapshot> own_published_;
+  registry::SharedFreshness own_freshness_{registry::Freshness::kFresh};
+  std::map<int, Observer> observers_;
+  int next_subscription_ = 0;
   std::map<std::string, Datacenter> datacenters_;
-  size_t part_count_ = 0;
+  size_t part_count_ = 0, part_octets_ = 0;
+  bool unkept_ = false;  // Something has changed since it was last written.
+  bool keeping_ = false;
+  uint64_t kept_ms_ = 0;
+  std::string kept_path_;
   uint64_t streams_ = 0;
   bool closing_ = false;
   std::vector<std::string> known_;
   std::unique_ptr<LoopTimer> ticker_;
+  std::unique_ptr<Loop> keep_loop_;  // Writes what is kept, which takes a while.
   std::unique_ptr<Loop> loop_;
 };
 

@@ -132,7 +132,7 @@ Replica::Replica(ReplicaOptions options, const Clock& clock)
 
 absl::Status Replica::Open() {
   RETURN_IF_ERROR(PeerChannelCredentials(options_.tls).status());
-  if (!options_.data_dir.empty()) {
+  if (!options_.data_dir.empty() && !options_.pulses_only) {
     const std::string folder = options_.data_dir + "/replica";
     RETURN_IF_ERROR(CreateDirectories(folder));
     kept_path_ = folder + "/catalog";
@@ -208,6 +208,10 @@ void Replica::SetOnFollowing(std::function<void()> on_following) {
   });
 }
 
+void Replica::SetApplyHere(std::function<void(const catalog::v1::Command&)> apply_here) {
+  loop_->PostAndWait([&] { apply_here_ = std::move(apply_here); });
+}
+
 void Replica::Tick() {
   const uint64_t now = NowMs();
   if (stream_ != nullptr && now - heard_ms_ > kSilentMs) {
@@ -263,6 +267,7 @@ void Replica::Follow(const std::string& address) {
   heard_ms_ = NowMs();
   stream_ = new Stream(*this, ++streams_);
   stream_->request = follower_->Begin();
+  stream_->request.set_pulses_only(options_.pulses_only);
   if (!calls_.Begin(stream_->context.get())) {
     delete std::exchange(stream_, nullptr);
     return;
@@ -333,9 +338,10 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
     const auto ago = static_cast<uint64_t>(std::max<int64_t>(pulse.last_contact_ms(), 0));
     contact_ms_ = now - std::min(now, ago);
   }
-  const bool in_step = follower_->has_catalog() && !follower_->has_changes_here() &&
-                       follower_->index() >= follower_->pulse().index();
-  has_leader_ = follower_->has_catalog() && follower_->pulse().leader().raft_id() != 0;
+  const bool has_catalog = follower_->has_catalog() || options_.pulses_only;
+  const bool in_step =
+      has_catalog && !follower_->has_changes_here() && HasSeen(follower_->pulse().index());
+  has_leader_ = has_catalog && follower_->pulse().leader().raft_id() != 0;
   if (in_step) {
     replica_counters_.has_catalog = 1;
     fresh_at_ = clock_.Now();
@@ -451,8 +457,13 @@ bool Replica::IsOwn(const catalog::v1::Command& command) const {
 
 // What is known of this agent's own node, nobody knows better.
 void Replica::ApplyHere(Queued& queued) {
-  if (queued.applied_here || !follower_->has_catalog() || !IsOwn(queued.command)) return;
+  const bool can = options_.pulses_only ? apply_here_ != nullptr : follower_->has_catalog();
+  if (queued.applied_here || !can || !IsOwn(queued.command)) return;
   queued.applied_here = true;
+  if (options_.pulses_only) {
+    ++replica_counters_.local_changes;
+    return apply_here_(queued.command);
+  }
   if (const absl::Status applied = follower_->ApplyHere(queued.command); !applied.ok()) {
     PHAROS_LOG(kDebug, "agent.client", "A change is not seen here before a server takes it: %s",
                std::string(applied.message()));
@@ -539,7 +550,7 @@ void Replica::AnswerVisible() {
   const uint64_t now = NowMs();
   for (Outcome& outcome : std::exchange(outcomes_, {})) {
     // It is made, whether or not this copy gets to see it soon.
-    if (outcome.index <= follower_->index() || now >= outcome.deadline_ms) {
+    if (HasSeen(outcome.index) || now >= outcome.deadline_ms) {
       counters_.commit.Add(uv_hrtime() - outcome.proposed_ns);
       outcome.done(outcome.index);
     } else {
@@ -547,7 +558,7 @@ void Replica::AnswerVisible() {
     }
   }
   for (WaitingRead& read : std::exchange(applying_reads_, {})) {
-    if (*read.index <= follower_->index()) {
+    if (HasSeen(*read.index)) {
       read.done(absl::OkStatus());
     } else {
       applying_reads_.push_back(std::move(read));

@@ -42,6 +42,8 @@ struct ReplicaOptions {
       absl::Seconds(7);  // That changes and reads wait for a server with a leader.
   absl::Duration max_stale =
       absl::InfiniteDuration();  // Beyond, nothing is answered from the copy.
+  // There is no copy: a server is followed for what it says of itself, and takes changes.
+  bool pulses_only = false;
 };
 
 class Replica : public CatalogAccess, public PathFinder {
@@ -74,6 +76,9 @@ class Replica : public CatalogAccess, public PathFinder {
   // Called on the replica's thread whenever the catalog is a server's again after it was not; at
   // once where it is. To be set to nothing before what it uses ends.
   void SetOnFollowing(std::function<void()> on_following);
+  // Where, without a copy, changes of this agent's own node are seen that no server takes. As
+  // above.
+  void SetApplyHere(std::function<void(const catalog::v1::Command&)> apply_here);
   const registry::SharedFreshness& freshness() const { return freshness_; }
 
   // PathFinder: whatever the datacenter, the server that is followed asks on.
@@ -152,6 +157,7 @@ class Replica : public CatalogAccess, public PathFinder {
   void SetFreshness();
   void Keep(bool last);
   ConsensusStatus MakeStatus() const;
+  bool HasSeen(uint64_t index) const { return options_.pulses_only || index <= follower_->index(); }
   bool is_following() const { return stream_ != nullptr && heard_from_stream_; }
 
   const ReplicaOptions options_;
@@ -191,6 +197,7 @@ class Replica : public CatalogAccess, public PathFinder {
   std::map<int, Observer> observers_;
   int next_subscription_ = 0;
   std::function<void()> on_following_;
+  std::function<void(const catalog::v1::Command&)> apply_here_;
   std::unique_ptr<LoopTimer> ticker_;
   // When the catalog was last known to be as new as it gets: on the wall clock, to outlast a
   // restart.

@@ -31,13 +31,37 @@ Handled Answerer::Answer() {
     return Refuse(Rcode::kRefused, {InfoCode::kNotSupported, "the zone is not transferred"});
   }
   // Who has no catalog at all must not say that a name does not exist.
-  if (snapshot_.index() == 0 && context_.parts == nullptr)
+  if (snapshot_.index() == 0 && context_.parts == nullptr) {
     return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
+  }
   if (context_.freshness == registry::Freshness::kExpired) {
     return Refuse(Rcode::kServFail,
                   {InfoCode::kNoReachableAuthority, "no server was reached for too long"});
   }
   return AnswerZone();
+}
+
+AnswerContext WithOwnParts(const AnswerContext& context) {
+  static const registry::PartUses& none = *new const registry::PartUses();
+  const auto* const own = context.others->catalogs.Find(context.config.datacenter);
+  const bool any = own != nullptr && own->snapshot != nullptr;
+  return {.config = context.config,
+          .snapshot = any ? *own->snapshot : context.snapshot,
+          .transport = context.transport,
+          .random = context.random,
+          .scratch = context.scratch,
+          .external = context.external,
+          .may_resolve = context.may_resolve,
+          .client = context.client,
+          .idle_timeout = context.idle_timeout,
+          .cookies = context.cookies,
+          .clock = context.clock,
+          .freshness = context.freshness,
+          .others = context.others,
+          .parts = any ? own->parts.get() : &none,
+          .query_snapshot = context.query_snapshot,
+          .unavailable = context.unavailable,
+          .explanation = context.explanation};
 }
 
 const AnswerConfig* OtherDatacenters::ConfigFor(const AnswerConfig& own,
@@ -111,7 +135,8 @@ Handled Answerer::AnswerFrom(const std::string& datacenter,
                             .freshness = known.freshness,
                             .parts = known.parts == nullptr ? &none : known.parts.get(),
                             .query_snapshot = query_snapshot,
-                            .unavailable = context_.unavailable};
+                            .unavailable = context_.unavailable,
+                            .explanation = context_.explanation};
   return Answerer(query_, there, reply_).Answer();
 }
 
@@ -127,6 +152,10 @@ Handled Answerer::AnswerOtherDatacenter() {
 
 Handled Answerer::AnswerZone() {
   if (!KnowsDatacenter()) return AnswerOtherDatacenter();
+  if (context_.parts != nullptr && question_.form == NameForm::kIngress) {
+    return Refuse(Rcode::kServFail,
+                  {InfoCode::kNotSupported, "ingress gateways are known to those with all of it"});
+  }
   if (const std::string part = PartOf(question_); Lacks(part)) {
     if (!IsUnavailable(config_.datacenter, part)) return NeedsPart();
     return Refuse(Rcode::kServFail,

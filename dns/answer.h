@@ -89,6 +89,10 @@ struct AnswerContext {
   Explanation* explanation = nullptr;
 };
 
+// The same for an agent that has no more than parts of its own datacenter's catalog, which `others`
+// has as one more.
+AnswerContext WithOwnParts(const AnswerContext& context);
+
 enum class Outcome : uint8_t {
   kReply,      // The reply is written.
   kDrop,       // None is due.

@@ -114,8 +114,9 @@ void Worker::EndBatch() {
 
 // Who inspects is to see every query, so then none is answered this way.
 void Worker::LookAhead(std::span<const Octets> requests) {
-  // Nor while answers say that they are stale.
-  const bool ahead = !inspecting_ && IsFresh();
+  // Nor while answers say that they are stale; and of what is asked for when it is needed, nobody
+  // knows yet whether all is there.
+  const bool ahead = !inspecting_ && IsFresh() && !remote_.own;
   ready_.LookAhead(ahead ? requests : std::span<const Octets>(), Transport::kUdp, **guard_);
 }
 
@@ -161,18 +162,19 @@ AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
     remote_guard_.emplace(*remote_.published);
     others_.emplace(OtherDatacenters{**remote_guard_, other_configs_});
   }
-  return {.config = *config_,
-          .snapshot = **guard_,
-          .transport = path.transport,
-          .random = random,
-          .scratch = scratch_,
-          .external = external,
-          .client = path.client.ip,
-          .idle_timeout = path.idle_timeout,
-          .cookies = &cookies_,
-          .clock = &clock_,
-          .freshness = freshness(),
-          .others = others_ ? &*others_ : nullptr};
+  const AnswerContext context{.config = *config_,
+                              .snapshot = **guard_,
+                              .transport = path.transport,
+                              .random = random,
+                              .scratch = scratch_,
+                              .external = external,
+                              .client = path.client.ip,
+                              .idle_timeout = path.idle_timeout,
+                              .cookies = &cookies_,
+                              .clock = &clock_,
+                              .freshness = freshness(),
+                              .others = others_ ? &*others_ : nullptr};
+  return remote_.own ? WithOwnParts(context) : context;
 }
 
 int64_t Worker::BatchSecond() {

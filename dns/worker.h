@@ -68,9 +68,10 @@ struct WorkerOptions {
   size_t forwards_per_client_max = 256;
 };
 
-// Where parts of other datacenters' catalogs come from.
+// Where parts of catalogs come from.
 struct RemoteSource {
   const Published<registry::RemoteCatalogs>* published = nullptr;  // Null: there are none.
+  bool own = false;  // Of its own datacenter, too, the agent has no more than parts.
   // Has a part put into what is published; `done` is called on the worker's thread, once, in a
   // later turn: whether it is there.
   std::function<void(const NeededPart& part, std::function<void(bool there)> done)> want;

@@ -33,7 +33,7 @@ Api::~Api() { mailbox_->Close(); }
 void Api::Handle(std::shared_ptr<Exchange> exchange) {
   if (context_.forward == nullptr) return router_.Route(exchange);
   std::optional<std::string> datacenter =
-      AnsweredElsewhere(exchange->request(), context_.defaults.datacenter, context_.is_server);
+      AnsweredElsewhere(exchange->request(), context_.defaults.datacenter, context_.answers);
   if (!datacenter) return router_.Route(exchange);
   if (!router_.Admits(exchange)) return;
   context_.forward(ToMessage(exchange->request(), *std::move(datacenter)),

@@ -28,6 +28,13 @@ class RemoteCatalog;
 
 namespace pharos::http {
 
+// What an agent can answer by itself.
+enum class Answers {
+  kAll,           // It is a server.
+  kWhatIsCopied,  // All but what only servers do.
+  kWhatIsItsOwn,  // What is about the agent: it has no more than parts of the catalog.
+};
+
 // What every thread's API shares; all of it outlives them.
 struct ApiContext {
   cluster::CatalogAccess& consensus;
@@ -36,7 +43,7 @@ struct ApiContext {
   RouterOptions router;
   CacheMarks& cache_marks;
   std::string node_name;  // This agent's, in lower case.
-  bool is_server = true;
+  Answers answers = Answers::kAll;
   // Any thread: all datacenters that are known, the nearest first.
   std::function<std::vector<std::string>()> datacenters;
   // Has a request answered by another agent, of the datacenter that it says; null: by nobody.

@@ -37,7 +37,7 @@ TextPairs PairsOf(google::protobuf::RepeatedPtrField<peer::v1::HttpPair>& from) 
 }  // namespace
 
 std::optional<std::string> AnsweredElsewhere(const Request& request, const std::string& own,
-                                             bool is_server) {
+                                             Answers answers) {
   const std::string_view path = request.path;
   // About this agent itself, whatever it says.
   if (!path.starts_with("/v1/") || path.starts_with("/v1/agent/") ||
@@ -49,7 +49,12 @@ std::optional<std::string> AnsweredElsewhere(const Request& request, const std::
   if (!datacenter.empty() && datacenter != own) return datacenter;
   const bool servers_only = path.starts_with("/v1/snapshot") ||
                             (path.starts_with("/v1/operator/") && path != "/v1/operator/keyring");
-  if (!is_server && servers_only) return own;
+  const bool of_catalog = servers_only || path.starts_with("/v1/catalog/") ||
+                          path.starts_with("/v1/health/") || path.starts_with("/v1/query") ||
+                          path.starts_with("/v1/config") || path.starts_with("/v1/txn") ||
+                          path.starts_with("/v1/internal/");
+  if (answers == Answers::kWhatIsCopied && servers_only) return own;
+  if (answers == Answers::kWhatIsItsOwn && of_catalog) return own;
   return std::nullopt;
 }
 

@@ -19,9 +19,9 @@ namespace pharos::http {
 using ForwardDone = std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>;
 
 // The datacenter that has to answer a request (in lower case), if it is not this agent: another one
-// that it names, or on an agent that is no server the own one, for what only servers do.
+// that it names, or the own one, for what a server is to answer.
 std::optional<std::string> AnsweredElsewhere(const Request& request, const std::string& own,
-                                             bool is_server);
+                                             Answers answers);
 
 peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter);
 // Its client is not told.

@@ -234,6 +234,12 @@ void WriteNodePart(const Snapshot& snapshot, std::string_view lower_name,
   }
 }
 
+void WriteWholeNodePart(const Snapshot& snapshot, std::string_view lower_name,
+                        catalog::v1::ImageChunk& part) {
+  const NodeEntry* entry = snapshot.FindNode(lower_name);
+  if (entry != nullptr) CopyEntry(*entry, *part.add_records()->mutable_node());
+}
+
 void WriteQueriesPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part) {
   snapshot.ForEachQuery([&part](const PreparedQuery& query) {
     *part.add_records()->mutable_query()->mutable_query() = query.definition;

@@ -24,9 +24,13 @@ class PartialCatalog {
   // takes are left out; says how many those were.
   size_t Set(const std::string& part, const catalog::v1::ImageChunk& records);
   void Remove(const std::string& part);
+  // A change made here alone, until a part says otherwise; false if no catalog takes it.
+  bool ApplyHere(const catalog::v1::Command& command) { return Apply(command); }
 
   // As it now stands; index 1 when it is empty.
   std::unique_ptr<const Snapshot> MakeSnapshot();
+  // What changed between the last two calls of that.
+  const Changes& changes() const { return catalog_.changes(); }
 
  private:
   struct Part {

@@ -37,6 +37,29 @@ std::string InstancesOf(const Snapshot& snapshot, const std::string& service) {
   return text;
 }
 
+TEST(PartialCatalog, HasANodeWithAllThatIsRegisteredOnIt) {
+  Catalog whole("dc2");
+  PartialCatalog partial("dc2", false);
+  ASSERT_TRUE(whole.Apply(1, Register("a", "web", 1, catalog::v1::HEALTH_STATUS_PASSING)).ok());
+  ASSERT_TRUE(whole.Apply(2, Register("a", "db", 2, catalog::v1::HEALTH_STATUS_CRITICAL)).ok());
+  auto snapshot = whole.MakeSnapshot();
+  catalog::v1::ImageChunk node;
+  WriteWholeNodePart(*snapshot, "a", node);
+  EXPECT_EQ(partial.Set("wa", node), 0u);
+  auto seen = partial.MakeSnapshot();
+  ASSERT_NE(seen->FindNode("a"), nullptr);
+  EXPECT_EQ(seen->FindNode("a")->services.size(), 2u);
+  EXPECT_EQ(seen->FindNode("a")->checks.size(), 2u);
+  EXPECT_EQ(partial.changes().service_names.size(), 2u);
+  // What is changed here is seen until the part is told again.
+  ASSERT_TRUE(partial.ApplyHere(Register("a", "web", 1, catalog::v1::HEALTH_STATUS_CRITICAL)));
+  seen = partial.MakeSnapshot();
+  EXPECT_EQ(InstancesOf(*seen, "web"), "a:1/2 ");
+  partial.Set("wa", node);
+  seen = partial.MakeSnapshot();
+  EXPECT_EQ(InstancesOf(*seen, "web"), "a:1/0 ");
+}
+
 TEST(PartialCatalog, HasWhatItsPartsSayAndLetsGoOfWhatTheySayNoMore) {
   Catalog whole("dc2");
   PartialCatalog partial("dc2", false);

@@ -1,5 +1,4 @@
-// What this agent knows of other datacenters: of each, the parts of its catalog that were asked
-// for.
+// What this agent knows of datacenters: of each, the parts of its catalog that were asked for.
 #pragma once
 
 #include <atomic>
@@ -21,7 +20,7 @@ struct PartUse {
   std::atomic<int64_t> used_unix_s{0};
 };
 // The parts that are told one by one, each by a text: a service, a service in the mesh, a node
-// (names in lower case), or all prepared queries.
+// alone, a node with all that is registered on it (names in lower case), or all prepared queries.
 inline std::string ServicePart(std::string_view lower_name) {
   return "s" + std::string(lower_name);
 }
@@ -29,6 +28,9 @@ inline std::string ConnectPart(std::string_view lower_name) {
   return "m" + std::string(lower_name);
 }
 inline std::string NodePart(std::string_view lower_name) { return "n" + std::string(lower_name); }
+inline std::string WholeNodePart(std::string_view lower_name) {
+  return "w" + std::string(lower_name);
+}
 inline std::string QueriesPart() { return "Q"; }
 
 // By part.
@@ -42,9 +44,10 @@ struct RemoteCatalogs {
     std::shared_ptr<const PartUses> parts;     // Those that are in it; null as well.
     Freshness freshness = Freshness::kFresh;
   };
-  // In lower case; those that are known to exist, but for this agent's own.
+  // In lower case; those that are known to exist. This agent's own is among them only where it has
+  // no more of that than parts.
   std::map<std::string, Datacenter, std::less<>> datacenters;
-  std::vector<std::string> nearest;  // The same, the nearest first.
+  std::vector<std::string> nearest;  // The others, the nearest first.
 
   const Datacenter* Find(std::string_view lower_name) const {
     const auto found = datacenters.find(lower_name);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "cluster/topics.h"
 #include "registry/records.h"
 #include "rpc/errors.h"
 #include "rpc/unary_call.h"
@@ -93,13 +94,26 @@ absl::Status DiscoveryService::Fill(const discovery::v1::ListServicesRequest& re
   return absl::OkStatus();
 }
 
+template <typename Request, typename Response>
+void DiscoveryService::AnswerWhenThere(const std::string& topic, const Request& request,
+                                       Response* response,
+                                       const std::shared_ptr<UnaryCall>& answer) {
+  // The request and the response are the call's, which may be over when it is there.
+  context_.consensus.Have({topic}, [this, request, response, answer](const absl::Status& there) {
+    Response filled;
+    const absl::Status status = there.ok() ? Fill(request, filled) : there;
+    if (!status.ok()) return answer->Fail(status);
+    answer->Answer([&] { *response = std::move(filled); });
+  });
+}
+
 ::grpc::ServerUnaryReactor* DiscoveryService::Lookup(::grpc::CallbackServerContext*,
                                                      const discovery::v1::LookupRequest* request,
                                                      discovery::v1::LookupResponse* response) {
   ++context_.counters.calls;
   const std::shared_ptr<UnaryCall> answer = UnaryCall::Make();
-  const absl::Status filled = Fill(*request, *response);
-  filled.ok() ? answer->Answer([] {}) : answer->Fail(filled);
+  const std::string service = registry::LowerCase(request->selector().service());
+  AnswerWhenThere(cluster::ServiceTopic(service), *request, response, answer);
   return answer.get();
 }
 
@@ -108,8 +122,7 @@ absl::Status DiscoveryService::Fill(const discovery::v1::ListServicesRequest& re
     discovery::v1::ListServicesResponse* response) {
   ++context_.counters.calls;
   const std::shared_ptr<UnaryCall> answer = UnaryCall::Make();
-  const absl::Status filled = Fill(*request, *response);
-  filled.ok() ? answer->Answer([] {}) : answer->Fail(filled);
+  AnswerWhenThere(cluster::ServicesTopic(), *request, response, answer);
   return answer.get();
 }
 

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "proto/discovery.grpc.pb.h"
 #include "rpc/context.h"
+#include "rpc/unary_call.h"
 #include "rpc/watches.h"
 
 namespace pharos::rpc {
@@ -36,6 +37,10 @@ class DiscoveryService final : public DiscoveryBase {
       ::grpc::CallbackServerContext* call, const ::grpc::ByteBuffer* request) override;
 
  private:
+  // Answers once what the topic is about is there.
+  template <typename Request, typename Response>
+  void AnswerWhenThere(const std::string& topic, const Request& request, Response* response,
+                       const std::shared_ptr<UnaryCall>& answer);
   absl::Status Fill(const discovery::v1::LookupRequest& request,
                     discovery::v1::LookupResponse& response);
   absl::Status Fill(const discovery::v1::ListServicesRequest& request,

@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "cluster/topics.h"
@@ -19,8 +20,10 @@ using ::grpc::health::v1::HealthCheckResponse;
 
 constexpr std::string_view kOwnServices = "pharos.discovery.v1.";
 
+bool IsOwn(const std::string& name) { return name.empty() || name.starts_with(kOwnServices); }
+
 HealthCheckResponse::ServingStatus StatusOf(const std::string& name, const Context& context) {
-  if (name.empty() || name.starts_with(kOwnServices)) return HealthCheckResponse::SERVING;
+  if (IsOwn(name)) return HealthCheckResponse::SERVING;
   const Published<registry::Snapshot>::ReadGuard snapshot(context.consensus.published());
   const registry::ServiceEntry* service = snapshot->FindService(registry::LowerCase(name));
   if (service == nullptr) return HealthCheckResponse::SERVICE_UNKNOWN;
@@ -36,9 +39,9 @@ class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<Healt
 
  private:
   void Opened() override {
-    Follow({cluster::ServiceTopic(registry::LowerCase(name_))},
-           [this](const std::set<std::string>&) { SendNext(); });
-    SendNext();
+    std::vector<std::string> topics;
+    if (!IsOwn(name_)) topics.push_back(cluster::ServiceTopic(registry::LowerCase(name_)));
+    Follow(std::move(topics), [this](const std::set<std::string>&) { SendNext(); });
   }
   void SendNext() override {
     if (!may_send()) return;
@@ -61,15 +64,20 @@ class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<Healt
                                                  HealthCheckResponse* response) {
   ++context_.counters.calls;
   const std::shared_ptr<UnaryCall> answer = UnaryCall::Make();
-  const HealthCheckResponse::ServingStatus status = StatusOf(request->service(), context_);
-  if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
-    answer->Fail(
-        WithReason(absl::NotFoundError(absl::StrFormat(
-                       "no instance of service \"%s\" is registered", Excerpt(request->service()))),
-                   "UNKNOWN_SERVICE"));
-  } else {
+  const std::string name = request->service();
+  std::vector<std::string> topics;
+  if (!IsOwn(name)) topics.push_back(cluster::ServiceTopic(registry::LowerCase(name)));
+  context_.consensus.Have(topics, [this, answer, name, response](const absl::Status& there) {
+    if (!there.ok()) return answer->Fail(there);
+    const HealthCheckResponse::ServingStatus status = StatusOf(name, context_);
+    if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
+      return answer->Fail(
+          WithReason(absl::NotFoundError(absl::StrFormat(
+                         "no instance of service \"%s\" is registered", Excerpt(name))),
+                     "UNKNOWN_SERVICE"));
+    }
     answer->Answer([&] { response->set_status(status); });
-  }
+  });
   return answer.get();
 }
 

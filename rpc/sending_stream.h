@@ -76,7 +76,7 @@ class SendingStream : public Reactor,
   // Sends what is newest, if that is not under way or known; see may_send().
   virtual void SendNext() = 0;
 
-  bool may_send() const { return !finished_ && !sending_; }
+  bool may_send() const { return !finished_ && !sending_ && !lacks_; }
   bool finished() const { return finished_; }
   const Context& context() const { return context_; }
   // `message` stays as it is until the next call of SendNext.
@@ -87,9 +87,22 @@ class SendingStream : public Reactor,
     this->StartWrite(&message);
   }
   // SendNext is to be thought of, too, when one of these topics changes; in place of earlier ones.
+  // It is called, too, once what concerns them is there; until then nothing is to be sent.
   void Follow(std::vector<std::string> topics, TopicHub::Wake wake) {
     context_.hub.Remove(wake_id_);
-    wake_id_ = context_.hub.Add(std::move(topics), std::move(wake));
+    wake_id_ = context_.hub.Add(topics, std::move(wake));
+    lacks_ = true;
+    context_.consensus.Have(
+        topics, [weak = this->weak_from_this(), id = wake_id_](const absl::Status& status) {
+          const auto self = weak.lock();
+          if (self == nullptr) return;
+          self->Post([id, status](SendingStream& stream) {
+            if (stream.finished_ || stream.wake_id_ != id) return;
+            if (!status.ok()) return stream.End(status);
+            stream.lacks_ = false;
+            stream.SendNext();
+          });
+        });
   }
   void End(const absl::Status& status) {
     if (finished_) return;
@@ -115,7 +128,7 @@ class SendingStream : public Reactor,
   StreamCount count_;
   std::shared_ptr<SendingStream> self_;
   uint64_t wake_id_ = 0;
-  bool sending_ = false, finished_ = false;
+  bool sending_ = false, finished_ = false, lacks_ = false;
   uint64_t sending_since_ns_ = 0;
 };
 

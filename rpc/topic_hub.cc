@@ -5,13 +5,15 @@
 namespace pharos::rpc {
 
 TopicHub::TopicHub(Loop& loop, cluster::CatalogAccess& consensus)
-    : feed_(loop, consensus, [this](const std::set<std::string>& topics) { OnChange(topics); }) {}
+    : consensus_(consensus),
+      feed_(loop, consensus, [this](const std::set<std::string>& topics) { OnChange(topics); }) {}
 
 uint64_t TopicHub::Add(std::vector<std::string> topics, Wake wake) {
   const uint64_t id = ++last_id_;
   for (const std::string& topic : topics) by_topic_[topic].insert(id);
-  waiters_.emplace(id, Waiter{std::move(topics), std::move(wake)});
   feed_.Want(true);
+  std::shared_ptr<void> held = consensus_.Hold(topics);
+  waiters_.emplace(id, Waiter{std::move(topics), std::move(wake), std::move(held)});
   return id;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,10 +31,12 @@ class TopicHub {
   struct Waiter {
     std::vector<std::string> topics;
     Wake wake;
+    std::shared_ptr<void> held;  // What is waited for.
   };
 
   void OnChange(const std::set<std::string>& topics);
 
+  cluster::CatalogAccess& consensus_;
   cluster::ChangeFeed feed_;
   uint64_t last_id_ = 0;
   absl::flat_hash_map<uint64_t, Waiter> waiters_;

@@ -36,10 +36,24 @@ absl::Status Watches::Follow(WatchStream& stream, const std::string& key,
     ++context_.counters.views;
   }
   Followed& followed = *found->second;
-  View& view = *followed.view;
   followed.streams.insert(&stream);
   stream.followed_ = &followed;
+  context_.consensus.Have(followed.view->Topics(), [weak = stream.weak_from_this(),
+                                                    resume_index](const absl::Status& there) {
+    const auto alive = weak.lock();
+    if (alive == nullptr) return;
+    alive->Post([there, resume_index](WatchStream& self) {
+      if (self.finished_) return;
+      if (!there.ok()) return self.End(there);
+      self.watches_.Begin(self, resume_index);
+    });
+  });
+  return absl::OkStatus();
+}
 
+void Watches::Begin(WatchStream& stream, uint64_t resume_index) {
+  stream.begun_ = true;
+  View& view = *stream.followed_->view;
   const Published<Snapshot>::ReadGuard snapshot(context_.consensus.published());
   if (view.version() == 0 || view.FullIsRead()) view.Refresh(*snapshot, nullptr);
   const std::optional<uint64_t> has =
@@ -55,7 +69,6 @@ absl::Status Watches::Follow(WatchStream& stream, const std::string& key,
     stream.version_ = *has;
     SendNext(stream);
   }
-  return absl::OkStatus();
 }
 
 void Watches::Leave(WatchStream& stream) {
@@ -66,7 +79,7 @@ void Watches::Leave(WatchStream& stream) {
 }
 
 void Watches::SendNext(WatchStream& stream) {
-  if (stream.followed_ == nullptr || stream.sending_) return;
+  if (stream.followed_ == nullptr || stream.sending_ || !stream.begun_) return;
   View& view = *stream.followed_->view;
   if (stream.version_ == view.version()) return;
   if (const ::grpc::ByteBuffer* step = view.StepFrom(stream.version_)) {

@@ -30,7 +30,8 @@ class Watches {
   Watches& operator=(const Watches&) = delete;
 
   // Lets the stream follow the view of the key, which `make` makes where there is none. It is sent
-  // what it lacks. ResourceExhausted when there are too many views.
+  // what it lacks, once what that is made from is there. ResourceExhausted when there are too many
+  // views.
   absl::Status Follow(WatchStream& stream, const std::string& key,
                       const std::function<std::unique_ptr<View>()>& make, uint64_t resume_index);
   void Leave(WatchStream& stream);
@@ -48,6 +49,7 @@ class Watches {
     absl::flat_hash_set<WatchStream*> streams;
   };
 
+  void Begin(WatchStream& stream, uint64_t resume_index);
   void Refresh(Followed& followed, const std::set<std::string>& topics);
 
   const Context& context_;
@@ -89,6 +91,7 @@ class WatchStream final : public ::grpc::ServerWriteReactor<::grpc::ByteBuffer>,
   Watches::Followed* followed_ = nullptr;
   uint64_t version_ = 0;        // That the client has, or is being sent.
   ::grpc::ByteBuffer message_;  // Being sent.
+  bool begun_ = false;
   bool sending_ = false;
   bool finished_ = false;
   uint64_t sending_since_ns_ = 0;

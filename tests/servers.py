@@ -112,10 +112,6 @@ class Server:
     def dig(self, name, type="A", *options, seconds=2):
         return lib.dig(self.ports["dns"], name, type, *options, seconds=seconds)
 
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.ports['server']}"
-
     def cli(self, *args):
         run = subprocess.run([str(lib.PHAROS), *args[:1], *args[1:]],
                              env={**os.environ, "PHAROS_HTTP_ADDR": f"127.0.0.1:{self.ports['http']}"},
@@ -222,13 +218,15 @@ class Servers:
 class Datacenter(Servers):
     """Servers that gossip, and agents in client mode beside them, for use in `with`.
 
-    `config` is laid over every agent's configuration. The agents of several datacenters that share a
+    `config` is laid over every agent's configuration, `client_config` over that of those that are no
+    servers. The agents of several datacenters that share a
     `folder` find each other by their WAN pools.
     """
 
     NAMES = ["dns", "http", "server", "serf_lan", "serf_wan"]
 
-    def __init__(self, server_count=3, client_count=2, name="dc1", config=None, join_wan=()):
+    def __init__(self, server_count=3, client_count=2, name="dc1", config=None, join_wan=(),
+                 client_config=None):
         super().__init__(server_count, start=False)
         self.name = name
         count = server_count + client_count
@@ -250,13 +248,9 @@ class Datacenter(Servers):
         self.servers = [make(i, "server", server_count, {"retry_join_wan": list(join_wan)})
                         for i in range(server_count)]
         # The ports of their servers are told to them by gossip alone.
-        self.clients = [make(i, "client", 0, {"server": False, "leave_on_terminate": False})
+        self.clients = [make(i, "client", 0, {"server": False, "leave_on_terminate": False,
+                                              **(client_config or {})})
                         for i in range(server_count, count)]
-        for server in self.servers:
-            # Servers look for one another where they serve each other.
-            settings = json.loads((server.folder / "config.json").read_text())
-            settings["retry_join"] = self.lan + [each.address for each in self.servers]
-            (server.folder / "config.json").write_text(json.dumps(settings))
 
     def __enter__(self):
         for agent in self.servers + self.clients:

@@ -1,7 +1,11 @@
 // /v1/dns/explain: why DNS answers a question as it does.
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -9,11 +13,14 @@
 #include "agent/api/agent_api.h"
 #include "agent/cli/lookup.h"
 #include "base/ip_address.h"
+#include "base/loop_mailbox.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "cluster/remote_catalog.h"
 #include "dns/answer.h"
 #include "dns/explanation.h"
 #include "dns/query.h"
+#include "dns/worker.h"
 #include "http/errors.h"
 
 namespace pharos::agent {
@@ -87,8 +94,24 @@ void TellOutcome(const dns::Handled& handled, const Asked& asked, const dns::Que
   }
 }
 
-absl::StatusOr<std::string> Explain(const Asked& asked, const dns::AnswerConfig& config,
-                                    const registry::Snapshot& snapshot, JsonWriter json) {
+// A question on its way to its explanation: parts of catalogs may have to be had first.
+struct Job {
+  Shared exchange;
+  Asked asked;
+  std::vector<dns::NeededPart> unavailable;
+  int rounds = 0;
+};
+
+// The explanation, or the part that is needed for it.
+struct Explained {
+  std::string json;
+  std::unique_ptr<dns::NeededPart> needed;
+};
+
+absl::StatusOr<Explained> Explain(const http::ApiContext& api, const AgentApi& agent,
+                                  const dns::AnswerConfig& config, const Job& job,
+                                  JsonWriter json) {
+  const Asked& asked = job.asked;
   ASSIGN_OR_RETURN(const std::vector<uint8_t> message, MakeLookupQuery(asked.name, asked.type, 0));
   dns::Query query;
   if (dns::ParseQuery(message, query) != dns::ParseResult::kQuery) {
@@ -97,26 +120,39 @@ absl::StatusOr<std::string> Explain(const Asked& asked, const dns::AnswerConfig&
   if (asked.edns_octets == 0) query.edns.reset();
   if (query.edns) query.edns->udp_octets = static_cast<uint16_t>(asked.edns_octets);
 
+  const Published<registry::Snapshot>::ReadGuard snapshot(api.consensus.published());
+  const Published<registry::RemoteCatalogs>::ReadGuard catalogs(api.remote->published());
+  std::map<std::string, std::shared_ptr<const dns::AnswerConfig>, std::less<>> configs;
+  const dns::OtherDatacenters others{*catalogs, configs};
   dns::Explanation explanation;
   dns::AnswerScratch scratch;
   Random random(SecureRandomU64());
   const std::vector<dns::ExternalAnswer> nothing;
   dns::AnswerContext context{.config = config,
-                             .snapshot = snapshot,
+                             .snapshot = *snapshot,
                              .transport = asked.transport,
                              .random = random,
                              .scratch = scratch,
                              .external = nothing,
                              .client = asked.client,
+                             .others = &others,
+                             .unavailable = &job.unavailable,
                              .explanation = &explanation};
+  if (agent.freshness != nullptr) context.freshness = agent.freshness->load();
+  const bool only_parts = api.answers == http::Answers::kWhatIsItsOwn;
+  std::optional<dns::AnswerContext> of_parts;
+  if (only_parts) of_parts.emplace(dns::WithOwnParts(context));
+  const dns::AnswerContext& used = of_parts ? *of_parts : context;
   std::vector<uint8_t> reply(dns::kMessageOctetsMax);
-  dns::Handled handled = dns::Answer(query, context, reply);
+  dns::Handled handled = dns::Answer(query, used, reply);
+  if (handled.outcome == dns::Outcome::kNeedsPart) return Explained{{}, std::move(handled.part)};
   TellOutcome(handled, asked, query, config, explanation);
   if (handled.outcome == dns::Outcome::kResolve) {
     // Shown as it is without what the recursors would add.
-    context.may_resolve = false;
-    context.explanation = nullptr;
-    handled = dns::Answer(query, context, reply);
+    dns::AnswerContext alone = used;
+    alone.may_resolve = false;
+    alone.explanation = nullptr;
+    handled = dns::Answer(query, alone, reply);
   }
 
   json.BeginObject();
@@ -136,22 +172,30 @@ absl::StatusOr<std::string> Explain(const Asked& asked, const dns::AnswerConfig&
     json.Field("Reply", read.text);
   }
   json.EndObject();
-  return json.Take();
+  return Explained{json.Take(), nullptr};
 }
 
-void AnswerExplain(http::Api& api, const AgentApi& agent, http::Exchange& exchange) {
-  const absl::StatusOr<Asked> asked = ReadAsked(exchange.request());
-  if (!asked.ok()) return exchange.Respond(http::ErrorResponse(asked.status()));
+void AnswerExplain(http::Api& api, const AgentApi& agent, const std::shared_ptr<Job>& job) {
+  http::Exchange& exchange = *job->exchange;
   const std::shared_ptr<const dns::AnswerConfig> config = agent.answer_config();
   if (config == nullptr) {
     return exchange.Respond(http::ErrorResponse(
         absl::InternalError("this agent does not serve DNS (ports.dns is -1)")));
   }
-  const Published<registry::Snapshot>::ReadGuard snapshot(api.context().consensus.published());
-  const absl::StatusOr<std::string> explained =
-      Explain(*asked, *config, *snapshot, api.MakeJson(exchange.request()));
-  exchange.Respond(explained.ok() ? http::JsonResponse(*explained)
-                                  : http::ErrorResponse(explained.status()));
+  absl::StatusOr<Explained> explained =
+      Explain(api.context(), agent, *config, *job, api.MakeJson(exchange.request()));
+  if (!explained.ok()) return exchange.Respond(http::ErrorResponse(explained.status()));
+  if (explained->needed == nullptr) return exchange.Respond(http::JsonResponse(explained->json));
+  const dns::NeededPart needed = *explained->needed;
+  const bool last = ++job->rounds >= dns::Worker::kPartRoundsMax;
+  api.context().remote->Want(
+      needed.datacenter, needed.part,
+      [&api, &agent, job, needed, last, mailbox = api.mailbox()](const absl::Status& there) {
+        LoopMailbox::Post(mailbox, [&api, &agent, job, needed, ok = there.ok() && !last] {
+          if (!ok) job->unavailable.push_back(needed);
+          AnswerExplain(api, agent, job);
+        });
+      });
 }
 
 }  // namespace
@@ -159,7 +203,14 @@ void AnswerExplain(http::Api& api, const AgentApi& agent, http::Exchange& exchan
 void AddExplainRoute(http::Api& api, const AgentApi& agent) {
   api.router().Add(http::Method::kGet, "/v1/dns/explain",
                    [&api, &agent](const Shared& exchange, const std::string&) {
-                     AnswerExplain(api, agent, *exchange);
+                     absl::StatusOr<Asked> asked = ReadAsked(exchange->request());
+                     if (!asked.ok()) {
+                       return exchange->Respond(http::ErrorResponse(asked.status()));
+                     }
+                     auto job = std::make_shared<Job>();
+                     job->exchange = exchange;
+                     job->asked = *std::move(asked);
+                     AnswerExplain(api, agent, job);
                    });
 }
 

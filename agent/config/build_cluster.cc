@@ -8,11 +8,10 @@
 namespace pharos::agent {
 namespace {
 
+constexpr int kTopicsMax = 65'536;
+constexpr int64_t kOctetsLeast = int64_t{1} << 20;
+constexpr int64_t kOctetsMost = int64_t{16} << 30;
 constexpr int64_t kIntMax = std::numeric_limits<int32_t>::max();
-
-}  // namespace
-
-namespace {
 
 // Files and rules of TLS between servers: those of all, or their own.
 void BuildInternalTls(const Settings& settings, ClusterConfig& cluster) {
@@ -31,6 +30,26 @@ void BuildInternalTls(const Settings& settings, ClusterConfig& cluster) {
   cluster.verify_incoming |= rpc;
 }
 
+void BuildReplica(const Settings& settings, const Config& config, ClusterConfig& cluster) {
+  std::string replica = "full";
+  settings.Read("catalog_replica", replica);
+  if (replica != "full" && replica != "on-demand") {
+    settings.Problem("catalog_replica", absl::StrCat("catalog_replica is \"", replica,
+                                                     "\"; expected \"full\" or \"on-demand\""));
+  } else if (replica == "on-demand" && (config.server || config.dev_mode)) {
+    settings.Problem(
+        "catalog_replica",
+        "catalog_replica is \"on-demand\", and this agent is a server, which has all of "
+        "the catalog; expected \"full\", or server = false");
+  } else if (replica == "on-demand") {
+    cluster.replica = CatalogReplica::kOnDemand;
+  }
+  settings.Read("prefetch_services", cluster.prefetch_services);
+  settings.Read("on_demand.idle_timeout", cluster.parts.idle_timeout);
+  settings.ReadInt("on_demand.max_topics", 1, kTopicsMax, cluster.parts.topics_max);
+  settings.ReadInt("on_demand.max_bytes", kOctetsLeast, kOctetsMost, cluster.parts.octets_max);
+}
+
 }  // namespace
 
 void BuildCluster(const Settings& settings, Config& config) {
@@ -46,6 +65,7 @@ void BuildCluster(const Settings& settings, Config& config) {
   settings.ReadInt("autopilot.max_trailing_logs", 0, kIntMax, cluster.autopilot.max_trailing_logs);
   settings.ReadInt("autopilot.min_quorum", 0, kIntMax, cluster.autopilot.min_quorum);
   settings.Read("autopilot.server_stabilization_time", cluster.autopilot.server_stabilization_time);
+  BuildReplica(settings, config, cluster);
   BuildInternalTls(settings, cluster);
 }
 

@@ -178,6 +178,16 @@ struct AutopilotConfig {
 };
 
 // How servers make up a cluster and keep its log.
+// What a client agent has of its datacenter's catalog (`catalog_replica`).
+enum class CatalogReplica { kFull, kOnDemand };
+
+// Parts of catalogs that are kept as long as they are asked for (`on_demand`).
+struct PartsConfig {
+  absl::Duration idle_timeout = absl::Minutes(10);
+  int topics_max = 4096;
+  int64_t octets_max = int64_t{64} << 20;
+};
+
 struct ClusterConfig {
   std::vector<std::string> retry_join;  // Addresses or host names, with or without a port.
   int raft_multiplier = 5;              // 1 to 10: of the times of elections.
@@ -185,6 +195,9 @@ struct ClusterConfig {
   uint32_t snapshot_threshold = 16384;             // Log entries.
   uint32_t trailing_logs = 10240;                  // Log entries kept behind a snapshot.
   AutopilotConfig autopilot;
+  CatalogReplica replica = CatalogReplica::kFull;
+  std::vector<std::string> prefetch_services;  // Of which an on-demand agent always has all.
+  PartsConfig parts;
   TlsFiles tls;  // Between servers.
   bool verify_incoming = false, verify_outgoing = false;
 };

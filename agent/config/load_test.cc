@@ -372,6 +372,11 @@ TEST(LoadConfig, RefusesWhatCannotWork) {
        "-hcl:2:51: 'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive"},
       {"bootstrap_expect on a client", "bootstrap_expect = 3",
        "-hcl:2:20: 'bootstrap_expect > 0' requires 'server = true'"},
+      {"a replica of no kind", "catalog_replica = \"half\"",
+       "-hcl:2:19: catalog_replica is \"half\"; expected \"full\" or \"on-demand\""},
+      {"a server on demand", "server = true catalog_replica = \"on-demand\"",
+       "-hcl:2:33: catalog_replica is \"on-demand\", and this agent is a server, which has all of "
+       "the catalog; expected \"full\", or server = false"},
       {"bootstrap_expect below zero", "server = true bootstrap_expect = -1",
        "-hcl:2:34: bootstrap_expect cannot be -1. Must be greater than or equal to zero"},
       {"bootstrap on a client", "bootstrap = true",

@@ -652,6 +652,19 @@ void LocalAgent::AdoptTags(const registry::NodeEntry& entry) {
 }
 
 void LocalAgent::Sync(Done done) {
+  const std::string part = registry::WholeNodePart(registry::LowerCase(node_name()));
+  consensus_.Have({part},
+                  [this, mailbox = mailbox_, done = std::move(done)](const absl::Status& there) {
+                    LoopMailbox::Post(mailbox, [this, there, done] {
+                      if (there.ok()) return Compare(done);
+                      ++sync_failures_;
+                      ScheduleSync(kRetryMin);
+                      done(there);
+                    });
+                  });
+}
+
+void LocalAgent::Compare(Done done) {
   std::optional<catalog::v1::Command> command;
   {
     const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());

@@ -136,6 +136,8 @@ class LocalAgent {
   void PushOutputs();
   // Compares the catalog with what is wanted and corrects it.
   void Sync(Done done);
+  // The same, with what the catalog has of this node at hand.
+  void Compare(Done done);
   void AdoptTags(const registry::NodeEntry& entry);
   void ScheduleSync(absl::Duration delay);
 

@@ -386,6 +386,31 @@ void CollectGrpc(const rpc::RpcCounters& counters, Families& families) {
                      "From a holder's request until it is answered.", counters.hold_changes);
 }
 
+void CollectParts(const cluster::RemoteCatalogCounters& counters, Families& families) {
+  const auto counter = [&families](const char* name, const char* help, uint64_t value) {
+    families.Counter(name, help, static_cast<double>(value));
+  };
+  families.Gauge("pharos_parts", "Parts of catalogs that are kept.",
+                 static_cast<double>(counters.parts));
+  families.Gauge("pharos_parts_bytes", "Octets of these.",
+                 static_cast<double>(counters.part_octets));
+  counter("pharos_parts_wanted_total", "Times that one was asked for that was not there.",
+          counters.wanted);
+  counter("pharos_parts_refused_total", "Times that there was no room for one.", counters.refused);
+  counter("pharos_parts_failed_total", "Times that one was not told any more.", counters.failed);
+  counter("pharos_parts_idle_total", "Parts let go as nobody used them.", counters.idle);
+  counter("pharos_parts_evicted_total", "Parts let go to make room for others.", counters.evicted);
+  counter("pharos_parts_messages_total", "Parts taken as they changed.", counters.messages);
+  counter("pharos_parts_octets_total", "Octets of these.", counters.octets);
+  counter("pharos_parts_kept_total", "Times that all were written to disk.", counters.kept);
+  counter("pharos_parts_keep_failures_total", "Times that they could not be.",
+          counters.keep_failures);
+  counter("pharos_forwarded_http_total", "HTTP requests that another agent was asked to answer.",
+          counters.http);
+}
+
+namespace {
+
 // Of a client agent, how it follows the servers; of a server, how it is followed.
 void CollectReplication(const cluster::CatalogAccess& catalog, Families& families) {
   const auto gauge = [&families](const char* name, const char* help, uint64_t value) {
@@ -437,6 +462,8 @@ void CollectReplication(const cluster::CatalogAccess& catalog, Families& familie
     counter("pharos_stream_octets_total", "Octets of these.", stream->octets);
   }
 }
+
+}  // namespace
 
 CatalogCounts CollectCatalog(const cluster::CatalogAccess& consensus, absl::Time now,
                              Families& families) {

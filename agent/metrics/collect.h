@@ -7,6 +7,7 @@
 #include "agent/metrics/families.h"
 #include "agent/query_taps.h"
 #include "cluster/catalog_access.h"
+#include "cluster/remote_catalog.h"
 #include "dns/server.h"
 #include "http/server.h"
 #include "rpc/counters.h"
@@ -23,6 +24,7 @@ void CollectDns(dns::Server& dns, Families& families);
 void CollectHttp(http::Server& http, Families& families);
 // From any thread.
 void CollectGrpc(const rpc::RpcCounters& counters, Families& families);
+void CollectParts(const cluster::RemoteCatalogCounters& counters, Families& families);
 void CollectTaps(const TapCounts& counts, Families& families);
 CatalogCounts CollectCatalog(const cluster::CatalogAccess& consensus, absl::Time now,
                              Families& families);

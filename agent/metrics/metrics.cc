@@ -28,6 +28,11 @@ void Metrics::SetPools(std::function<std::vector<PoolFigures>()> read) {
   read_pools_ = std::move(read);
 }
 
+void Metrics::SetParts(const cluster::RemoteCatalogCounters* parts) {
+  const std::lock_guard lock(mutex_);
+  parts_ = parts;
+}
+
 void Metrics::SetFilter(std::vector<std::string> prefix_filter) {
   local_.loop().PostAndWait([&] { options_.prefix_filter = std::move(prefix_filter); });
 }
@@ -42,6 +47,7 @@ Families Metrics::Collect() {
     CollectTaps(servers_.taps == nullptr ? TapCounts() : servers_.taps->counts(), families);
     if (servers_.http != nullptr) CollectHttp(*servers_.http, families);
     if (servers_.grpc != nullptr) CollectGrpc(servers_.grpc->counters(), families);
+    if (parts_ != nullptr) CollectParts(*parts_, families);
     const std::vector<PoolFigures> pools = read_pools_ ? read_pools_() : std::vector<PoolFigures>();
     CollectGossip(pools, families);
     CollectConsulNames(options_, servers_.dns, servers_.http, consensus_.counters(), catalog, pools,

@@ -48,6 +48,9 @@ class Metrics {
   // From any thread: what the pools counted last is read by it from now on.
   void SetPools(std::function<std::vector<PoolFigures>()> read);
 
+  // From any thread: how parts of catalogs are kept; null: none are.
+  void SetParts(const cluster::RemoteCatalogCounters* parts);
+
   // From any thread but `checks`: what is shown from now on.
   void SetFilter(std::vector<std::string> prefix_filter);
 
@@ -75,6 +78,7 @@ class Metrics {
   std::mutex mutex_;
   Servers servers_ ABSL_GUARDED_BY(mutex_);
   std::function<std::vector<PoolFigures>()> read_pools_ ABSL_GUARDED_BY(mutex_);
+  const cluster::RemoteCatalogCounters* parts_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // The readings at both ends of the last whole interval; of the thread `checks`.
   Families before_, last_;
   absl::Time interval_end_;
