@@ -337,14 +337,6 @@ http::ApiContext Agent::MakeApiContext() {
 absl::Status Agent::StartHttp() {
   const Config& config = loaded_.config;
   const http::ApiContext context = MakeApiContext();
-  if (server_ != nullptr) {
-    forwarded_ = std::make_unique<http::ForwardedRequests>(context);
-    server_->SetHttp([this](peer::v1::HttpRequest request, http::ForwardDone done) {
-      forwarded_->Handle(std::move(request), std::move(done));
-    });
-  }
-  const http::ServerOptions options = MakeHttpOptions(config);
-  if (options.listen.empty()) return absl::OkStatus();
   api_ = std::make_unique<AgentApi>(
       AgentApi{.local = *local_,
                .config = config,
@@ -363,6 +355,15 @@ absl::Status Agent::StartHttp() {
                .events = events_,
                .reload = [this](auto done) { RequestReload(std::move(done)); },
                .leave = [this] { RequestLeave(); }});
+  if (server_ != nullptr) {
+    forwarded_ = std::make_unique<http::ForwardedRequests>(
+        context, [this](http::Api& api) { AddEventRoutes(api, *api_); });
+    server_->SetHttp([this](peer::v1::HttpRequest request, http::ForwardDone done) {
+      forwarded_->Handle(std::move(request), std::move(done));
+    });
+  }
+  const http::ServerOptions options = MakeHttpOptions(config);
+  if (options.listen.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(http_, http::Server::Start(options, [&](Loop& loop, int) {
                      auto api = std::make_unique<http::Api>(loop, context);
                      AddLocalRoutes(*api, *api_);
@@ -373,6 +374,7 @@ absl::Status Agent::StartHttp() {
                      AddMetricsRoutes(*api, *api_);
                      AddExplainRoute(*api, *api_);
                      AddGossipRoutes(*api, *api_);
+                     AddEventRoutes(*api, *api_);
                      return api;
                    }));
   return absl::OkStatus();

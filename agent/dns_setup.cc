@@ -83,6 +83,7 @@ absl::StatusOr<dns::AnswerConfig> MakeAnswerConfig(const Config& config) {
                  .expire_s = given.soa.expire_s,
                  .minimum_s = given.soa.min_ttl_s};
   answers.only_passing = given.only_passing;
+  answers.any_datacenter = given.any_datacenter;
   answers.standard = given.profile == DnsProfile::kStandard;
   answers.enable_truncate = given.enable_truncate || given.profile == DnsProfile::kStandard;
   answers.compression = !given.disable_compression;

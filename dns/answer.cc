@@ -5,6 +5,12 @@
 #include "dns/answerer.h"
 
 namespace pharos::dns {
+namespace {
+
+constexpr std::string_view kAnyDatacenter = "any";
+
+}  // namespace
+
 Answerer::Answerer(const Query& query, const AnswerContext& context, MutableOctets reply)
     : query_(query),
       context_(context),
@@ -59,6 +65,7 @@ AnswerContext WithOwnParts(const AnswerContext& context) {
           .freshness = context.freshness,
           .others = context.others,
           .parts = any ? own->parts.get() : &none,
+          .is_any = context.is_any,
           .query_snapshot = context.query_snapshot,
           .unavailable = context.unavailable,
           .explanation = context.explanation};
@@ -134,6 +141,7 @@ Handled Answerer::AnswerFrom(const std::string& datacenter,
                             .clock = context_.clock,
                             .freshness = known.freshness,
                             .parts = known.parts == nullptr ? &none : known.parts.get(),
+                            .is_any = question_.datacenter == kAnyDatacenter,
                             .query_snapshot = query_snapshot,
                             .unavailable = context_.unavailable,
                             .explanation = context_.explanation};
@@ -144,10 +152,42 @@ Handled Answerer::AnswerOtherDatacenter() {
   if (context_.others == nullptr) return Negative(Rcode::kNxDomain);
   const auto* const known = context_.others->catalogs.Find(question_.datacenter);
   if (known != nullptr) return AnswerFrom(std::string(question_.datacenter), *known, nullptr);
+  if (config_.any_datacenter && question_.datacenter == kAnyDatacenter &&
+      (question_.form == NameForm::kService || question_.form == NameForm::kConnect)) {
+    return AnswerAnyDatacenter();
+  }
   // Who has no server to ask cannot say that there is no such datacenter.
   if (context_.freshness == registry::Freshness::kFresh) return Negative(Rcode::kNxDomain);
   return Refuse(Rcode::kServFail,
                 {InfoCode::kNoReachableAuthority, "no server can be asked about datacenters"});
+}
+
+Handled Answerer::AnswerAnyDatacenter() {
+  AnswerContext here = context_;
+  here.is_any = true;
+  Handled own = Answerer(query_, here, reply_).Answer();
+  if (own.outcome != Outcome::kElsewhere) return own;
+  const std::string part = PartOf(question_);
+  bool all_known = true;
+  for (const std::string& name : context_.others->catalogs.nearest) {
+    const auto* const known = context_.others->catalogs.Find(name);
+    if (known == nullptr) continue;
+    if (known->freshness == registry::Freshness::kExpired || IsUnavailable(name, part)) {
+      all_known = false;
+      continue;
+    }
+    if (known->parts == nullptr || !known->parts->contains(part)) {
+      needed_part_ = std::make_unique<NeededPart>(NeededPart{name, part});
+      return NeedsPart();
+    }
+    Handled there = AnswerFrom(name, *known, nullptr);
+    if (there.outcome == Outcome::kElsewhere) continue;
+    if (explains()) Tell("datacenter", "answered by the nearest that has any, \"" + name + "\"");
+    return there;
+  }
+  if (all_known) return Negative(Rcode::kNxDomain);
+  return Refuse(Rcode::kServFail,
+                {InfoCode::kNoReachableAuthority, "a datacenter that may have any is cut off"});
 }
 
 Handled Answerer::AnswerZone() {
@@ -188,7 +228,8 @@ Handled Answerer::AnswerZone() {
 }
 
 bool Answerer::KnowsDatacenter() const {
-  return question_.datacenter.empty() || question_.datacenter == config_.datacenter;
+  return question_.datacenter.empty() || question_.datacenter == config_.datacenter ||
+         (context_.is_any && question_.datacenter == kAnyDatacenter);
 }
 
 // A reverse name we know is answered from the catalog, whatever its health; any other is for the

@@ -81,6 +81,9 @@ struct AnswerContext {
   const OtherDatacenters* others = nullptr;
   // Of which the snapshot is; null: the whole catalog.
   const registry::PartUses* parts = nullptr;
+  // The datacenter `any` means this one, and where that has no healthy instances of the service,
+  // the outcome is kElsewhere.
+  bool is_any = false;
   // Where the prepared query stands that this answer is for; null: in the snapshot.
   const registry::Snapshot* query_snapshot = nullptr;
   // Parts that were asked for on behalf of this query, and cannot be had.
@@ -99,6 +102,7 @@ enum class Outcome : uint8_t {
   kForward,    // Not ours: the recursors are to be asked the question itself.
   kNeedsPart,  // `part` is to be had, and the query handled again.
   kResolve,    // Host names (`needed`) are to be resolved, and the query handled again with them.
+  kElsewhere,  // Only with `is_any`.
 };
 
 struct Handled {

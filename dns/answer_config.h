@@ -88,6 +88,7 @@ struct AnswerConfig {
   // (docs/configuration.md).
   bool standard = false;
   bool only_passing = false;
+  bool any_datacenter = false;   // The datacenter `any` is the nearest that has healthy instances.
   bool enable_truncate = false;  // TC when instances were left out; always where `standard` is.
   bool compression = true;
   bool node_meta_txt = true;      // Node metadata as TXT in the additional section.

@@ -57,6 +57,8 @@ class Answerer {
   Handled NeedsPart();
   // Names of another datacenter, by what is known of that.
   Handled AnswerOtherDatacenter();
+  // The nearest of all, this one first, that has healthy instances.
+  Handled AnswerAnyDatacenter();
   // Answers the query from a datacenter's part of the catalog.
   Handled AnswerFrom(const std::string& datacenter,
                      const registry::RemoteCatalogs::Datacenter& known,

@@ -106,7 +106,9 @@ void Answerer::ExplainForm() const {
   }
   Tell("name", std::move(text));
   if (question_.zone != nullptr && !KnowsDatacenter()) {
-    Tell("datacenter", absl::StrFormat("this agent knows only \"%s\"", config_.datacenter));
+    Tell("datacenter", absl::StrFormat("not \"%s\", which is this agent's; answered from what the "
+                                       "servers there tell",
+                                       config_.datacenter));
   }
 }
 

@@ -220,6 +220,7 @@ std::optional<size_t> Worker::Handle(Octets request, const ReplyPath& path, Muta
       return Release({path, query, {}, AnswerSource::kZone, batch_time_, batch_time_}, reply,
                      handled.reply_octets);
     case Outcome::kDrop:
+    case Outcome::kElsewhere:
       counters_.dropped.Add();
       return 0;
     case Outcome::kForward:
@@ -440,6 +441,7 @@ void Worker::AnswerResolved(const std::shared_ptr<Waiting>& waiting) {
     case Outcome::kReply:
       return Deliver(waiting, handled.reply_octets);
     case Outcome::kDrop:
+    case Outcome::kElsewhere:
     case Outcome::kForward: {
       // A reload has moved the zones from under the query. The client asks again.
       ReplyWriter writer(waiting->query, target, kPlainUdpOctetsMax, true);

@@ -36,17 +36,24 @@ void Api::Handle(std::shared_ptr<Exchange> exchange) {
       AnsweredElsewhere(exchange->request(), context_.defaults.datacenter, context_.answers);
   if (!datacenter) return router_.Route(exchange);
   if (!router_.Admits(exchange)) return;
-  context_.forward(ToMessage(exchange->request(), *std::move(datacenter)),
-                   [mailbox = mailbox_, exchange](absl::StatusOr<peer::v1::HttpResponse> response) {
-                     LoopMailbox::Post(
-                         mailbox, [exchange, response = std::move(response)]() mutable {
-                           if (!response.ok()) {
-                             return exchange->Respond(
-                                 ErrorResponse(absl::InternalError(response.status().message())));
-                           }
-                           exchange->Respond(FromMessage(*std::move(response)));
-                         });
-                   });
+  // Who asks has said what addresses it wants, whatever those who answer want.
+  const bool translate = context_.defaults.translate && *datacenter != context_.defaults.datacenter;
+  context_.forward(
+      ToMessage(exchange->request(), *std::move(datacenter)),
+      [mailbox = mailbox_, exchange, translate](absl::StatusOr<peer::v1::HttpResponse> response) {
+        LoopMailbox::Post(mailbox, [exchange, translate, response = std::move(response)]() mutable {
+          if (!response.ok()) {
+            return exchange->Respond(
+                ErrorResponse(absl::InternalError(response.status().message())));
+          }
+          if (translate) response->set_body(WithWanAddresses(response->body()));
+          Response answer = FromMessage(*std::move(response));
+          std::erase_if(answer.headers,
+                        [](const auto& header) { return header.first == kTranslateHeader; });
+          if (translate) answer.headers.emplace_back(kTranslateHeader, "true");
+          exchange->Respond(std::move(answer));
+        });
+      });
 }
 
 JsonWriter Api::MakeJson(const Request& request) const {

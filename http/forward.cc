@@ -1,6 +1,7 @@
 #include "http/forward.h"
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -34,14 +35,51 @@ TextPairs PairsOf(google::protobuf::RepeatedPtrField<peer::v1::HttpPair>& from) 
   return pairs;
 }
 
+using Json = nlohmann::ordered_json;
+
+// By the names that a shape gives them: the tagged addresses, and what they stand in for.
+void TakeWan(Json& object, const char* tagged, const char* address, const char* port) {
+  const auto all = object.find(tagged);
+  if (all == object.end() || !all->is_object()) return;
+  const auto wan = all->find("wan");
+  if (wan == all->end()) return;
+  if (wan->is_string()) {
+    if (object.contains(address)) object[address] = *wan;  // Of a node.
+    return;
+  }
+  if (!wan->is_object()) return;
+  if (wan->contains("Address") && object.contains(address)) object[address] = (*wan)["Address"];
+  if (wan->value("Port", 0) != 0 && object.contains(port)) object[port] = (*wan)["Port"];
+}
+
+void TakeWan(Json& value) {
+  if (value.is_object()) {
+    TakeWan(value, "TaggedAddresses", "Address", "Port");
+    TakeWan(value, "ServiceTaggedAddresses", "ServiceAddress", "ServicePort");
+  }
+  if (value.is_structured()) {
+    for (Json& each : value) TakeWan(each);
+  }
+}
+
 }  // namespace
+
+std::string WithWanAddresses(const std::string& body) {
+  constexpr int kIndent = 4;
+  Json json = Json::parse(body, nullptr, false);
+  if (json.is_discarded()) return body;
+  TakeWan(json);
+  const bool pretty = body.find("\n    ") != std::string::npos;
+  return json.dump(pretty ? kIndent : -1, ' ', false, Json::error_handler_t::replace);
+}
 
 std::optional<std::string> AnsweredElsewhere(const Request& request, const std::string& own,
                                              Answers answers) {
   const std::string_view path = request.path;
   // About this agent itself, whatever it says.
   if (!path.starts_with("/v1/") || path.starts_with("/v1/agent/") ||
-      path == "/v1/catalog/datacenters" || path == "/v1/coordinate/datacenters") {
+      path == "/v1/catalog/datacenters" || path == "/v1/coordinate/datacenters" ||
+      path == "/v1/event/list") {
     return std::nullopt;
   }
   const std::string_view given = request.Parameter("dc").value_or("");
@@ -141,12 +179,16 @@ class ForwardedRequests::ForwardedExchange : public Exchange {
   std::string text_;
 };
 
-ForwardedRequests::ForwardedRequests(const ApiContext& context)
+ForwardedRequests::ForwardedRequests(const ApiContext& context,
+                                     const std::function<void(Api&)>& add_routes)
     : loop_(std::make_unique<Loop>("http-forwarded")) {
   ApiContext own = context;
   // What comes from another agent goes to no third.
   own.forward = nullptr;
-  loop_->PostAndWait([&] { api_ = std::make_unique<Api>(*loop_, own); });
+  loop_->PostAndWait([&] {
+    api_ = std::make_unique<Api>(*loop_, own);
+    add_routes(*api_);
+  });
 }
 
 ForwardedRequests::~ForwardedRequests() {

@@ -29,6 +29,10 @@ Request FromMessage(peer::v1::HttpRequest message);
 peer::v1::HttpResponse ToMessage(const Response& response);
 Response FromMessage(peer::v1::HttpResponse message);
 
+// A JSON body of another datacenter with its nodes and services at the addresses that its servers
+// give to the WAN (`translate_wan_addrs`). What is no JSON stays as it is.
+std::string WithWanAddresses(const std::string& body);
+
 // Answers what other agents forward, on a thread of its own, by the same routes as everybody's but
 // for those about the agent itself.
 class ForwardedRequests {
@@ -36,7 +40,8 @@ class ForwardedRequests {
   // At one time; one more is refused.
   static constexpr size_t kRequestsMax = 1024;
 
-  explicit ForwardedRequests(const ApiContext& context);
+  // `add_routes` adds further ones to it.
+  ForwardedRequests(const ApiContext& context, const std::function<void(Api&)>& add_routes);
   // Answers all that is left with an error.
   ~ForwardedRequests();
 

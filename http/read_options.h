@@ -23,6 +23,9 @@ struct ReadDefaults {
   bool translate = false;  // `translate_wan_addrs`, which clients are told.
 };
 
+// Says to clients that `translate_wan_addrs` is set.
+inline constexpr char kTranslateHeader[] = "X-Consul-Translate-Addresses";
+
 enum class Consistency { kDefault, kConsistent, kStale };
 
 // How an answer is to look.

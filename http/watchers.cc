@@ -38,7 +38,7 @@ TextPairs ReadHeaders(const ReadStyle& style, uint64_t index,
                        {"X-Consul-Knownleader", consensus.has_leader() ? "true" : "false"},
                        {"X-Consul-Lastcontact", absl::StrCat(last_contact_ms)},
                        {"X-Consul-Query-Backend", "blocking-query"}};
-  if (style.translate) headers.emplace_back("X-Consul-Translate-Addresses", "true");
+  if (style.translate) headers.emplace_back(kTranslateHeader, "true");
   return headers;
 }
 

@@ -50,8 +50,10 @@ void AddMonitorRoute(http::Api& api);
 void AddDnsRoutes(http::Api& api, const AgentApi& agent);
 void AddMetricsRoutes(http::Api& api, const AgentApi& agent);
 void AddExplainRoute(http::Api& api, const AgentApi& agent);
-// The members of the pools, user events, network coordinates and keys.
+// The members of the pools and their keys.
 void AddGossipRoutes(http::Api& api, const AgentApi& agent);
+// User events and network coordinates, which other datacenters may be asked about.
+void AddEventRoutes(http::Api& api, const AgentApi& agent);
 
 // As objects of Consul's API.
 void WriteMember(const gossip::Member& member, JsonWriter& json);

@@ -547,22 +547,44 @@ void WriteMember(const Member& member, JsonWriter& json) {
   json.EndObject();
 }
 
+namespace {
+
+using A = http::Api&;
+using B = const AgentApi&;
+using E = const Shared&;
+using T = const std::string&;
+
+// Adds routes whose answers are given the agent, too.
+auto Adder(http::Api& api, const AgentApi& agent) {
+  return [&](http::Method method, const char* path, auto answer) {
+    api.router().Add(method, path,
+                     [&api, &agent, answer](const Shared& exchange, const std::string& argument) {
+                       answer(api, agent, exchange, argument);
+                     });
+  };
+}
+
+}  // namespace
+
 void AddGossipRoutes(http::Api& api, const AgentApi& agent) {
   using http::Method;
-  http::Router& router = api.router();
-  const auto add = [&](Method method, const char* path, auto answer) {
-    router.Add(method, path,
-               [&api, &agent, answer](const Shared& exchange, const std::string& argument) {
-                 answer(api, agent, exchange, argument);
-               });
-  };
-  using A = http::Api&;
-  using B = const AgentApi&;
-  using E = const Shared&;
-  using T = const std::string&;
+  const auto add = Adder(api, agent);
   add(Method::kGet, "/v1/agent/members", [](A a, B b, E e, T) { AnswerMembers(a, b, e); });
   add(Method::kPut, "/v1/agent/join/", AnswerJoin);
   add(Method::kPut, "/v1/agent/force-leave/", AnswerForceLeave);
+  const std::pair<Method, KeyOperation> kOperations[] = {{Method::kGet, KeyOperation::kList},
+                                                         {Method::kPost, KeyOperation::kInstall},
+                                                         {Method::kPut, KeyOperation::kUse},
+                                                         {Method::kDelete, KeyOperation::kRemove}};
+  for (const auto& [method, operation] : kOperations) {
+    add(method, "/v1/operator/keyring",
+        [operation = operation](A a, B b, E e, T) { AnswerKeys(a, b, e, operation); });
+  }
+}
+
+void AddEventRoutes(http::Api& api, const AgentApi& agent) {
+  using http::Method;
+  const auto add = Adder(api, agent);
   add(Method::kPut, "/v1/event/fire/", FireEvent);
   add(Method::kGet, "/v1/event/list", [](A a, B b, E e, T) { AnswerEvents(a, b, e); });
   add(Method::kGet, "/v1/coordinate/datacenters",
@@ -573,14 +595,6 @@ void AddGossipRoutes(http::Api& api, const AgentApi& agent) {
       [](A a, B b, E e, T node) { e->Respond(CoordinatesOfNode(a, b, e->request(), node)); });
   add(Method::kPut, "/v1/coordinate/update",
       [](A, B b, E e, T) { e->Respond(UpdateCoordinate(b, e->request())); });
-  const std::pair<Method, KeyOperation> kOperations[] = {{Method::kGet, KeyOperation::kList},
-                                                         {Method::kPost, KeyOperation::kInstall},
-                                                         {Method::kPut, KeyOperation::kUse},
-                                                         {Method::kDelete, KeyOperation::kRemove}};
-  for (const auto& [method, operation] : kOperations) {
-    add(method, "/v1/operator/keyring",
-        [operation = operation](A a, B b, E e, T) { AnswerKeys(a, b, e, operation); });
-  }
 }
 
 }  // namespace pharos::agent

@@ -192,6 +192,7 @@ void BuildDns(const Settings& settings, const Machine& machine, Config& config) 
   settings.Read("dns_config.node_ttl", dns.node_ttl);
   settings.Read("dns_config.service_ttl", dns.service_ttl);
   settings.Read("dns_config.only_passing", dns.only_passing);
+  settings.Read("dns_config.any_datacenter", dns.any_datacenter);
   settings.Read("dns_config.enable_truncate", dns.enable_truncate);
   settings.Read("dns_config.disable_compression", dns.disable_compression);
   settings.Read("dns_config.enable_additional_node_meta_txt", dns.enable_additional_node_meta_txt);

@@ -77,6 +77,7 @@ struct DnsConfig {
   std::vector<std::pair<std::string, absl::Duration>> service_ttl;
   SoaConfig soa;
   bool only_passing = false;
+  bool any_datacenter = false;
   bool enable_truncate = false;
   bool disable_compression = false;
   bool enable_additional_node_meta_txt = true;

@@ -97,6 +97,7 @@ constexpr Key kKeys[] = {
     {"dns_config.a_record_limit", kInt, kYes, kReload},
     {"dns_config.allow_recursion", kTextList, kYes, kReload},
     {"dns_config.allow_stale", kBool, kNone, kReload},
+    {"dns_config.any_datacenter", kBool, kYes, kReload},
     {"dns_config.cache_max_age", kDuration, kNone, kReload},
     {"dns_config.cache_octets", kInt, kYes, kReload},
     {"dns_config.cookie_secret", kTextList, kYes, kReload},

@@ -12,7 +12,7 @@ import wire
 class Datacenters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.one = servers.Datacenter(1, 1, "dc1")
+        cls.one = servers.Datacenter(1, 1, "dc1", {"dns_config": {"any_datacenter": True}})
         cls.addClassCleanup(cls.one.__exit__, None, None, None)
         cls.one.__enter__()
         cls.two = servers.Datacenter(1, 1, "dc2", join_wan=cls.one.wan)
@@ -71,6 +71,12 @@ class Datacenters(unittest.TestCase):
                               for each in found], [("api-node", "dc2")])
             status, _, said = agent.ask("GET", "/v1/catalog/services?dc=dc9")
             self.assertEqual((status, said), (500, b"No path to datacenter"))
+            nodes = agent.get("/v1/coordinate/nodes?dc=dc2")
+            self.assertIn(self.there.name, [node["Node"] for node in nodes])
+            status, _, said = agent.ask("PUT", f"/v1/event/fire/from-{agent.name}?dc=dc2", "x")
+            self.assertEqual(status, 200, said)
+            self.one.wait(lambda agent=agent: f"from-{agent.name}" in [
+                event["Name"] for event in self.there.get("/v1/event/list")], "the event there")
             # Writes as well, and those who wait for a change are told.
             status, headers, _ = agent.ask("GET", "/v1/catalog/service/new?dc=dc2")
             self.assertEqual(status, 200)
@@ -107,6 +113,24 @@ class Datacenters(unittest.TestCase):
         self.assertEqual(status, 200, said)
         for agent in self.here:
             self.wait_addresses(agent, "theirs.query.dc2.consul", {"10.2.2.1"})
+
+    def test_any_datacenter_is_the_nearest_that_has_instances(self):
+        self.register("only-there", "10.2.4.1", node="any-node")
+        self.register("everywhere", "10.2.4.2", node="any-node-2")
+        self.here[0].ask("PUT", "/v1/catalog/register", {
+            "Node": "any-near", "Address": "10.1.4.2", "Service": {"Service": "everywhere"}})
+        for agent in self.here:
+            self.wait_addresses(agent, "only-there.service.any.consul", {"10.2.4.1"})
+            self.wait_addresses(agent, "everywhere.service.any.consul", {"10.1.4.2"})
+            self.wait_addresses(agent, "nowhere.service.any.consul", set())
+        # It says why, too.
+        said = self.here[1].get("/v1/dns/explain?name=only-there.service.any.consul")
+        self.assertIn("10.2.4.1", said["Reply"])
+        self.assertIn('answered by the nearest that has any, "dc2"',
+                      [step["Text"] for step in said["Steps"]])
+        self.here[0].ask("PUT", "/v1/catalog/deregister", {"Node": "any-near"})
+        for agent in self.here:
+            self.wait_addresses(agent, "everywhere.service.any.consul", {"10.2.4.2"})
 
     def test_z_a_datacenter_that_is_cut_off_is_answered_from_what_is_known(self):
         self.register("kept", "10.2.3.1", node="kept-node")
