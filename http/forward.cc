@@ -49,7 +49,10 @@ void TakeWan(Json& object, const char* tagged, const char* address, const char* 
   }
   if (!wan->is_object()) return;
   if (wan->contains("Address") && object.contains(address)) object[address] = (*wan)["Address"];
-  if (wan->value("Port", 0) != 0 && object.contains(port)) object[port] = (*wan)["Port"];
+  const auto given = wan->find("Port");
+  if (given != wan->end() && given->is_number() && *given != 0 && object.contains(port)) {
+    object[port] = *given;
+  }
 }
 
 void TakeWan(Json& value) {

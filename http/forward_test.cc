@@ -57,6 +57,7 @@ TEST(Forward, PutsWanAddressesInThePlaceOfOthers) {
             R"({"Service":{"Address":"198.51.100.3","Port":80,"TaggedAddresses":)"
             R"({"wan":{"Address":"198.51.100.3","Port":0}}}})");
   for (const char* same : {"No path to datacenter", "[]", "null", R"({"TaggedAddresses":[1]})",
+                           R"({"Port":1,"TaggedAddresses":{"wan":{"Port":"x"}}})",
                            R"({"TaggedAddresses":{"wan":7},"Address":"a"})"}) {
     EXPECT_EQ(WithWanAddresses(same), same);
   }
