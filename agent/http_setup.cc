@@ -47,6 +47,7 @@ http::ServerOptions MakeHttpOptions(const Config& config) {
   options.threads = config.http.threads;
   options.handshake_timeout = config.http.https_handshake_timeout;
   options.head_octets_max = static_cast<size_t>(config.http.head_octets_max);
+  options.large_path = http::kSnapshotPath;
   options.connections_per_client_max = config.http.connections_per_client_max;
   options.response_headers = config.http.response_headers;
   return options;

@@ -51,7 +51,8 @@ Handled Answerer::AnswerInstances() {
   }
   const bool none = !found.candidates ||
                     found.candidates->records->everyone.Count(found.candidates->include) == 0;
-  if (none && context_.is_any) return {.outcome = Outcome::kElsewhere};
+  if (none && context_.is_any)
+    return {.outcome = Outcome::kElsewhere, .reply_octets = 0, .needed = {}};
   if (none && question_.form == NameForm::kPreparedQuery) {
     if (std::optional<Handled> elsewhere = FailOver()) return *std::move(elsewhere);
   }

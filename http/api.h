@@ -115,6 +115,7 @@ void AddHealthRoutes(Api& api);
 void AddQueryRoutes(Api& api);
 void AddConfigEntryRoutes(Api& api);
 void AddOperatorRoutes(Api& api);
+inline constexpr const char* kSnapshotPath = "/v1/snapshot";
 void AddSnapshotRoutes(Api& api);
 
 }  // namespace pharos::http

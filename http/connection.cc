@@ -79,7 +79,9 @@ Connection::Connection(ServerThread& thread, uint64_t id, bool is_pipe, const Tl
       id_(id),
       handle_{},
       parser_({.head_octets_max = thread.options().head_octets_max,
-               .body_octets_max = thread.options().body_octets_max}) {
+               .body_octets_max = thread.options().body_octets_max,
+               .large_path = thread.options().large_path,
+               .large_body_octets_max = thread.options().large_body_octets_max}) {
   if (is_pipe) {
     CHECK(uv_pipe_init(thread.loop().uv(), &handle_.pipe, 0) == 0);
   } else {

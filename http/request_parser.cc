@@ -187,9 +187,11 @@ bool RequestParser::FinishHead() {
     Refuse(400, "Bad request: missing required Host header");
     return false;
   }
-  if (parser_.content_length > limits_.body_octets_max && (parser_.flags & F_CONTENT_LENGTH) != 0) {
+  const bool large = !limits_.large_path.empty() && request.path == limits_.large_path;
+  body_octets_max_ = large ? limits_.large_body_octets_max : limits_.body_octets_max;
+  if (parser_.content_length > body_octets_max_ && (parser_.flags & F_CONTENT_LENGTH) != 0) {
     Refuse(413, absl::StrFormat("Request body(%d bytes) too large, max size: %d bytes.",
-                                parser_.content_length, limits_.body_octets_max));
+                                parser_.content_length, body_octets_max_));
     return false;
   }
   const std::string_view expect = request.Header("expect").value_or("");
@@ -201,9 +203,9 @@ bool RequestParser::FinishHead() {
 
 int RequestParser::OnBody(llhttp_t* parser, const char* at, size_t length) {
   RequestParser& self = Self(parser);
-  if (self.request().body.size() + length > self.limits_.body_octets_max) {
-    self.Refuse(413, absl::StrFormat("Request body too large, max size: %d bytes.",
-                                     self.limits_.body_octets_max));
+  if (self.request().body.size() + length > self.body_octets_max_) {
+    self.Refuse(
+        413, absl::StrFormat("Request body too large, max size: %d bytes.", self.body_octets_max_));
     return -1;
   }
   self.request().body.append(at, length);

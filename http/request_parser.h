@@ -15,6 +15,9 @@ namespace pharos::http {
 struct ParserLimits {
   size_t head_octets_max = 1 << 20;
   size_t body_octets_max = 64 << 20;
+  // Of a request to this path, which is what it is made for; empty: to none.
+  std::string_view large_path = {};
+  size_t large_body_octets_max = 512 << 20;
 };
 
 class RequestParser {
@@ -68,6 +71,7 @@ class RequestParser {
   };
 
   ParserLimits limits_;
+  size_t body_octets_max_ = 0;  // Of the request under way.
   llhttp_t parser_;
   State state_ = State::kIdle;
   bool in_value_ = false;  // The last octets of a header were of its value.

@@ -87,6 +87,27 @@ TEST(RequestParser, RefusesWhatIsNoRequest) {
   }
 }
 
+TEST(RequestParser, TakesLongBodiesAtThePathThatIsMadeForThem) {
+  RequestParser parser({.head_octets_max = 1000,
+                        .body_octets_max = 100,
+                        .large_path = "/large",
+                        .large_body_octets_max = 200});
+  const auto put = [&parser](const std::string& path, size_t octets) {
+    parser.Feed("PUT " + path +
+                " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(octets) + "\r\n\r\n");
+    parser.Feed(std::string(octets, 'a'));
+  };
+  put("/large?pretty", 200);
+  ASSERT_EQ(parser.state(), State::kComplete);
+  EXPECT_EQ(parser.TakeRequest().body.size(), 200U);
+  put("/larger", 100);
+  ASSERT_EQ(parser.state(), State::kComplete);
+  parser.TakeRequest();
+  put("/large", 201);
+  ASSERT_EQ(parser.state(), State::kRefused);
+  EXPECT_EQ(parser.refusal().status, 413);
+}
+
 TEST(RequestParser, KnowsWhatTheClientWantsOfTheConnection) {
   const struct {
     std::string shows, text;

@@ -34,11 +34,13 @@ struct ServerOptions {
   TlsOptions tls;
   UnixSocketOptions unix_sockets;
   int threads = 2;
-  size_t head_octets_max = 1 << 20;      // Request line and headers together; more is 431.
-  size_t body_octets_max = 64 << 20;     // More is 413, said as soon as it is known.
-  size_t unsent_octets_max = 1 << 20;    // Of a stream, before Write refuses.
-  int connections_max = 20'000;          // In the whole server; one more is closed at once.
-  int connections_per_client_max = 200;  // Of one IP address; one more gets 429 and is closed.
+  size_t head_octets_max = 1 << 20;          // Request line and headers together; more is 431.
+  size_t body_octets_max = 64 << 20;         // More is 413, said as soon as it is known.
+  std::string large_path;                    // Whose requests may have bodies of
+  size_t large_body_octets_max = 512 << 20;  // so many octets; empty: none.
+  size_t unsent_octets_max = 1 << 20;        // Of a stream, before Write refuses.
+  int connections_max = 20'000;              // In the whole server; one more is closed at once.
+  int connections_per_client_max = 200;      // Of one IP address; one more gets 429 and is closed.
   absl::Duration handshake_timeout = absl::Seconds(5);  // Of TLS, from the connection's begin.
   absl::Duration head_timeout = absl::Seconds(10);      // From a request's first octet to its last
                                                         // header.

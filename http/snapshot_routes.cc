@@ -57,9 +57,9 @@ void Restore(Api& api, const Shared& exchange) {
 }  // namespace
 
 void AddSnapshotRoutes(Api& api) {
-  api.router().Add(Method::kGet, "/v1/snapshot",
+  api.router().Add(Method::kGet, kSnapshotPath,
                    [&api](const Shared& exchange, const std::string&) { Save(api, exchange); });
-  api.router().Add(Method::kPut, "/v1/snapshot",
+  api.router().Add(Method::kPut, kSnapshotPath,
                    [&api](const Shared& exchange, const std::string&) { Restore(api, exchange); });
 }
 
