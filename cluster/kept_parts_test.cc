@@ -28,7 +28,9 @@ TEST(KeptParts, NotesThatAnOctetWasChanged) {
     file[at] = static_cast<char>(file[at] ^ 1);
     const auto read = DecodeKeptParts(AsOctets(file));
     // Padding means nothing; everything else is noticed.
-    if (read.ok()) EXPECT_EQ(read->at(0).response(), "response");
+    if (read.ok()) {
+      EXPECT_EQ(read->at(0).response(), "response");
+    }
     file[at] = static_cast<char>(file[at] ^ 1);
   }
   EXPECT_FALSE(DecodeKeptParts(AsOctets(file.substr(0, file.size() - 8))).ok());

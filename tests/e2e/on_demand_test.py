@@ -94,4 +94,4 @@ class OnDemand(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    lib.main()
