@@ -149,6 +149,46 @@ absl::StatusOr<int> ShowState(const ApiClient& client, const ParsedFlags&, std::
   return kExitOk;
 }
 
+absl::StatusOr<int> ShowInstances(const ApiClient& client, const ParsedFlags& parsed,
+                                  std::ostream& out) {
+  const bool billable = parsed.Has("billable"), connect = parsed.Has("connect");
+  if (billable && connect) {
+    return absl::InvalidArgumentError("expected one of -billable and -connect, or neither");
+  }
+  ASSIGN_OR_RETURN(const ApiReply reply, client.Get("operator/usage"));
+  const json value = json::parse(reply.body, nullptr, false);
+  uint64_t services = 0, instances = 0;
+  json of_mesh = json::object();
+  for (const auto& [datacenter, usage] : value.value("Usage", json::object()).items()) {
+    services += usage.value("Services", uint64_t{0});
+    instances += usage.value("BillableServiceInstances", uint64_t{0});
+    of_mesh = usage.value("ConnectServiceInstances", json::object());
+  }
+  if (!connect) {
+    out << absl::StrFormat("Billable Service Instances Total: %d\n\nBillable Services\n",
+                           instances);
+    out << FormatTable({{"Services", "Service instances"},
+                        {absl::StrFormat("%d", services), absl::StrFormat("%d", instances)}});
+  }
+  if (billable) return kExitOk;
+  if (!connect) out << "\n";
+  std::vector<std::vector<std::string>> rows = {{"Type", "Service instances"}};
+  for (const char* kind : {"connect-native", "connect-proxy", "ingress-gateway", "mesh-gateway",
+                           "terminating-gateway"}) {
+    rows.push_back({kind, absl::StrFormat("%d", of_mesh.value(kind, uint64_t{0}))});
+  }
+  out << "Connect Services\n" << FormatTable(rows);
+  return kExitOk;
+}
+
+int RunInstances(Arguments arguments, const Streams& streams) {
+  return RunApiCommand(
+      "Usage: pharos operator usage instances [options]\n\n  Counts services and their instances.",
+      {{"billable", "", "All but the servers' own alone."},
+       {"connect", "", "Those of a mesh alone."}},
+      "Error fetching usage information", arguments, streams, ShowInstances);
+}
+
 int RunListPeers(Arguments arguments, const Streams& streams) {
   return RunApiCommand("Usage: pharos operator raft list-peers [options]\n\n  Lists the servers.",
                        {}, "Error getting peers", arguments, streams, ListPeers);
@@ -207,6 +247,13 @@ constexpr Command kAutopilotCommands[] = {
     {"state", "Shows how the servers are", RunState},
 };
 
+constexpr Command kUsageCommands[] = {
+    {"instances", "Counts services and their instances", RunInstances},
+};
+
+int RunUsage(Arguments arguments, const Streams& streams) {
+  return RunSubcommand("operator usage", kUsageCommands, arguments, streams);
+}
 int RunRaft(Arguments arguments, const Streams& streams) {
   return RunSubcommand("operator raft", kRaftCommands, arguments, streams);
 }
@@ -217,6 +264,7 @@ int RunAutopilot(Arguments arguments, const Streams& streams) {
 constexpr Command kCommands[] = {
     {"autopilot", "How the leader looks after the servers", RunAutopilot},
     {"raft", "Shows and changes the servers", RunRaft},
+    {"usage", "Counts what the catalog has", RunUsage},
 };
 
 }  // namespace

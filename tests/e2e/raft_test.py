@@ -154,6 +154,10 @@ class ThreeServers(unittest.TestCase):
             for server in cluster:
                 health = server.ask("GET", "/v1/operator/autopilot/health")
                 self.assertEqual(health[0], 200, health)
+            status, said = leader.cli("operator", "usage", "instances")
+            self.assertEqual(status, 0, said)
+            self.assertIn("Billable Service Instances Total: ", said)
+            self.assertIn("connect-proxy", said)
             status, said = leader.cli("operator", "raft", "list-peers")
             self.assertEqual(status, 0)
             self.assertEqual(said.count("true"), 3, said)

@@ -1,6 +1,6 @@
 // What servers send to agents that follow them: responses of the catalog stream, and parts of other
-// datacenters' catalogs. The input is messages, each a kind in one octet, a length in two, and so
-// many octets.
+// datacenters' catalogs, also as they are kept on disk. The input is messages, each a kind in one
+// octet, a length in two, and so many octets.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/octets.h"
 #include "cluster/catalog_follower.h"
+#include "cluster/kept_parts.h"
 #include "proto/peer.pb.h"
 #include "registry/partial_catalog.h"
 
@@ -18,6 +19,7 @@ namespace peer = pharos::peer::v1;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   pharos::cluster::CatalogFollower follower("dc1", "node");
   pharos::registry::PartialCatalog plain("dc2", false), translated("dc2", true);
+  (void)pharos::cluster::DecodeKeptParts(pharos::Octets(data, size));
   while (size >= 3) {
     const uint8_t kind = data[0];
     const size_t length = std::min<size_t>(LoadU16(data + 1), size - 3);
