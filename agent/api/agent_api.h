@@ -13,6 +13,7 @@
 #include "agent/user_events.h"
 #include "dns/answer_config.h"
 #include "http/api.h"
+#include "registry/freshness.h"
 
 namespace pharos::agent {
 
@@ -26,8 +27,8 @@ struct AgentApi {
   std::function<std::string(JsonWriter)> metrics_json;
   // Any thread: how DNS answers now; null where it is not served.
   std::function<std::shared_ptr<const dns::AnswerConfig>()> answer_config;
-  const registry::SharedFreshness*
-      freshness;  // Of the catalog; null: it is always as new as it gets.
+  // Of the catalog; null: it is always as new as it gets.
+  const registry::SharedFreshness* freshness;
   // Any thread: calls `listener` with that of each interval as one line, on the thread `checks`,
   // until it returns false.
   std::function<void(std::function<bool(const std::string&)> listener)> follow_metrics;
