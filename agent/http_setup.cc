@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "http/api.h"
+
 namespace pharos::agent {
 namespace {
 

@@ -246,26 +246,30 @@ RemoteCatalog::Parts::iterator RemoteCatalog::LetGo(const std::string& datacente
   return of.parts.erase(at);
 }
 
-bool RemoteCatalog::MakeRoom() {
-  while (part_count_ >= options_.parts_max || part_octets_ > options_.octets_max) {
-    std::pair<std::string, Datacenter*> from;
-    Parts::iterator oldest;
-    for (auto& [name, of] : datacenters_) {
-      for (auto at = of.parts.begin(); at != of.parts.end(); ++at) {
-        const Part& part = at->second;
-        if (part.always || !part.waiters.empty() || IsWatched(name, at->first)) continue;
-        if (from.second != nullptr && part.use->used_unix_s >= oldest->second.use->used_unix_s) {
-          continue;
-        }
-        from = {name, &of};
-        oldest = at;
-      }
+bool RemoteCatalog::LetOldestGo() {
+  std::string datacenter;
+  Datacenter* from = nullptr;
+  Parts::iterator oldest;
+  for (auto& [name, of] : datacenters_) {
+    for (auto at = of.parts.begin(); at != of.parts.end(); ++at) {
+      const Part& part = at->second;
+      if (part.always || !part.waiters.empty() || IsWatched(name, at->first)) continue;
+      if (from != nullptr && part.use->used_unix_s >= oldest->second.use->used_unix_s) continue;
+      datacenter = name;
+      from = &of;
+      oldest = at;
     }
-    if (from.second == nullptr) return part_count_ < options_.parts_max;
-    ++counters_.evicted;
-    LetGo(from.first, *from.second, oldest);
   }
+  if (from == nullptr) return false;
+  ++counters_.evicted;
+  LetGo(datacenter, *from, oldest);
   return true;
+}
+
+bool RemoteCatalog::MakeRoom() {
+  while (part_octets_ > options_.octets_max && LetOldestGo()) {
+  }
+  return part_count_ < options_.parts_max || LetOldestGo();
 }
 
 void RemoteCatalog::Open(const std::string& datacenter, const std::string& topic, Part& part) {
@@ -424,6 +428,8 @@ void RemoteCatalog::Tick() {
       TellAge(name, of);
     }
   }
+  // What is told may have grown.
+  while (part_octets_ > options_.octets_max && LetOldestGo()) changed = true;
   if (changed) Publish();
   Keep(false);
 }

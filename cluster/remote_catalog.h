@@ -160,6 +160,8 @@ class RemoteCatalog {
             const peer::v1::WatchResponse& response);
   bool IsWatched(const std::string& datacenter, const std::string& topic);
   Parts::iterator LetGo(const std::string& datacenter, Datacenter& of, Parts::iterator part);
+  // The part that was used longest ago, of those that nobody needs; false: all are needed.
+  bool LetOldestGo();
   // Lets parts go until one more has room; false: those that are left are needed.
   bool MakeRoom();
   void Open(const std::string& datacenter, const std::string& topic, Part& part);

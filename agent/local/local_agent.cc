@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "http/shapes.h"
 #include "registry/records.h"
+#include "registry/remote_catalogs.h"
 
 namespace pharos::agent {
 namespace {
