@@ -281,7 +281,7 @@ absl::Status Agent::StartDns() {
 
 const registry::SharedFreshness* Agent::catalog_freshness() const {
   if (IsOnDemand(loaded_.config)) return &remote_->own_freshness();
-  return replica_ == nullptr ? nullptr : &replica_->freshness();
+  return replica_ == nullptr ? &server_->freshness() : &replica_->freshness();
 }
 
 std::function<dns::RoundTrips(const std::string&)> Agent::RoundTripsByGossip() {

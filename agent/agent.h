@@ -92,7 +92,7 @@ class Agent {
   absl::Status StartGossip();
   http::ApiContext MakeApiContext();
   dns::RemoteSource MakeRemoteSource(Loop& loop);
-  // How far what is published may be believed; null: always.
+  // How far what is published may be believed.
   const registry::SharedFreshness* catalog_freshness() const;
   void OnWanMember(const gossip::MemberEvent& event);
   // Tells the replica of servers that come and go.

@@ -20,6 +20,8 @@ constexpr uint32_t kElectionLeastMs = 300;
 constexpr uint32_t kHeartbeatsInElection = 5;
 // What gossip has to find servers in before those of retry_join are asked.
 constexpr absl::Duration kGossipTakes = absl::Seconds(2);
+// The same for other datacenters, before they are said not to exist.
+constexpr absl::Duration kWanJoinTakes = absl::Seconds(15);
 
 // A certificate alone is for HTTPS; between servers TLS is spoken when something is to be verified.
 cluster::PeerTls MakePeerTls(const ClusterConfig& config) {
@@ -86,6 +88,10 @@ cluster::RemoteCatalogOptions MakeRemoteOptions(const Config& config) {
   options.translate = config.translate_wan_addrs;
   options.max_stale = config.dns.max_stale;
   options.idle = config.cluster.parts.idle_timeout;
+  const PoolConfig& wan = config.gossip.wan;
+  if (config.server && !(wan.retry_join.empty() && wan.start_join.empty())) {
+    options.settle = kWanJoinTakes;
+  }
   options.parts_max = static_cast<size_t>(config.cluster.parts.topics_max);
   options.octets_max = static_cast<size_t>(config.cluster.parts.octets_max);
   if (IsClient(config)) options.data_dir = config.data_dir;

@@ -15,9 +15,10 @@ peer::v1::FollowRequest CatalogFollower::Begin() {
   peer::v1::FollowRequest request;
   request.set_datacenter(datacenter_);
   request.set_node(node_);
-  if (!has_catalog_ || changed_here_ || broken_) return request;
+  if (!has_catalog_) return request;
   request.set_cluster_id(state_.cluster_id());
-  request.set_index(state_.last_index());
+  request.set_at_least(state_.last_index());
+  if (!changed_here_ && !broken_) request.set_index(state_.last_index());
   return request;
 }
 

@@ -1,5 +1,6 @@
 #include "cluster/catalog_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -62,6 +63,8 @@ absl::StatusOr<std::unique_ptr<CatalogStream::Follower>> CatalogStream::Follow(
   std::unique_ptr<Follower> follower(new Follower);
   follower->stream_ = this;
   follower->ready_ = std::move(ready);
+  follower->cluster_id_ = request.cluster_id();
+  follower->at_least_ = std::max(request.at_least(), request.index());
   const std::lock_guard lock(mutex_);
   const bool full = followers_.size() >= kFollowersMax;
   if (!full) followers_.insert(follower.get());
@@ -83,13 +86,21 @@ absl::StatusOr<std::unique_ptr<CatalogStream::Follower>> CatalogStream::Follow(
       absl::StrFormat("this server has %d followers, as many as it takes", kFollowersMax));
 }
 
-bool CatalogStream::ImageIsFresh() const { return image_ != nullptr && ring_.Covers(image_index_); }
+bool CatalogStream::Helps(uint64_t index, const Follower& follower) const {
+  // One that knows no cluster, or no entry of it, has nothing to tell yet.
+  if (cluster_id_.empty() || index <= 1) return false;
+  return follower.cluster_id_ != cluster_id_ || index >= follower.at_least_;
+}
+
+bool CatalogStream::HasImageFor(const Follower& follower) const {
+  return image_ != nullptr && ring_.Covers(image_index_) && Helps(image_index_, follower);
+}
 
 bool CatalogStream::HasNext(const Follower& follower) const {
   if (follower.pulse_ != pulse_number_) return true;
   switch (follower.phase_) {
     case Follower::Phase::kWaitsForImage:
-      return ImageIsFresh();
+      return HasImageFor(follower) || (!image_wanted_ && Helps(ring_.last_index(), follower));
     case Follower::Phase::kImage:
       return true;
     case Follower::Phase::kChanges:
@@ -109,14 +120,14 @@ std::vector<SharedOctets> CatalogStream::Next(Follower& follower) {
     follower.phase_ = Phase::kWaitsForImage;
   }
   if (follower.phase_ == Phase::kWaitsForImage) {
-    if (ImageIsFresh()) {
+    if (HasImageFor(follower)) {
       follower.phase_ = Phase::kImage;
       follower.image_ = image_;
       follower.image_at_ = 0;
       follower.index_ = image_index_;
       image_pulse_ = pulse_number_;
       ++counters_.images_sent;
-    } else {
+    } else if (Helps(ring_.last_index(), follower)) {
       RequestImage();
     }
   }

@@ -56,7 +56,9 @@ class CatalogStream {
     CatalogStream* stream_ = nullptr;
     std::function<void()> ready_;
     Phase phase_ = Phase::kWaitsForImage;
-    uint64_t index_ = 0;  // Everything up to here was sent.
+    uint64_t index_ = 0;      // Everything up to here was sent.
+    std::string cluster_id_;  // Of the catalog that it has, which is of this entry.
+    uint64_t at_least_ = 0;
     std::shared_ptr<const std::vector<SharedOctets>> image_;
     size_t image_at_ = 0;
     uint64_t pulse_ = 0;  // The last one that was sent.
@@ -90,7 +92,11 @@ class CatalogStream {
   bool HasNext(const Follower& follower) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RequestImage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeImage(absl::StatusOr<Image> image);
-  bool ImageIsFresh() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether an image of an entry would not take the follower back, or tell it that there is
+  // nothing.
+  bool Helps(uint64_t index, const Follower& follower) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the present image can be sent to the follower.
+  bool HasImageFor(const Follower& follower) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string datacenter_;
   const std::function<void(ImageDone)> take_image_;

@@ -226,9 +226,36 @@ TEST(CatalogStream, ChangesMadeHereGoWhenAServerIsFollowedAgain) {
   server.Apply(RegisterEntry("web", 1));
   client.Connect(server);
   client.Run();
+  EXPECT_EQ(client.Image(), ImageOf(server));
+}
+
+TEST(CatalogStream, AServerThatKnowsLessTakesNobodyBack) {
+  Server server, restarted("");
+  Client client;
+  client.Connect(server);
+  server.Apply(RegisterEntry("web", 1));
+  client.Run();
   server.MakeImage();
   client.Run();
-  EXPECT_EQ(client.Image(), ImageOf(server));
+  const std::string before = client.Image();
+  // With nothing yet, it does not even know of which cluster it is.
+  client.Connect(restarted);
+  client.Run();
+  EXPECT_FALSE(restarted.image_wanted);
+  EXPECT_EQ(client.Image(), before);
+  // Nor when the follower has to have the whole anew, until it is as new as what that has.
+  EXPECT_TRUE(client.follower.ApplyHere(RegisterEntry("own", 1).commands(0)).ok());
+  client.follower.Publish();
+  Server behind;
+  client.Connect(behind);
+  client.Run();
+  EXPECT_FALSE(behind.image_wanted);
+  behind.Apply(RegisterEntry("web", 1));
+  EXPECT_GT(client.ready, 0);
+  client.Run();
+  behind.MakeImage();
+  client.Run();
+  EXPECT_EQ(client.Image(), before);
 }
 
 TEST(CatalogStream, WhoWantsPulsesAloneGetsNothingElse) {

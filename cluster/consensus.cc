@@ -380,6 +380,21 @@ void Consensus::Settle() {
   heard_leader_ms_.store(node_->heard_leader_ms(), std::memory_order_relaxed);
   const uint64_t leader = node_->engine().leader();
   if (leader != 0 && std::exchange(last_leader_, leader) != leader) ++counters_.leader_changes;
+  if (freshness_.load(std::memory_order_relaxed) != registry::Freshness::kFresh) CatchUp();
+}
+
+void Consensus::CatchUp() {
+  const bool any = node_->state_machine().last_index() > 1;
+  freshness_ = any ? registry::Freshness::kStale : registry::Freshness::kAbsent;
+  if (IsReadable(ReadMode::kDefault)) {
+    freshness_ = registry::Freshness::kFresh;
+    return;
+  }
+  if (!has_leader() || std::exchange(catching_up_, true)) return;
+  node_->Read(ReadMode::kDefault, [this](const absl::Status& status) {
+    catching_up_ = false;
+    if (status.ok()) freshness_ = registry::Freshness::kFresh;
+  });
 }
 
 void Consensus::Pulse() {
@@ -483,6 +498,9 @@ void Consensus::OnHttp(peer::v1::HttpRequest request,
 absl::StatusOr<std::unique_ptr<PartWatcher>> Consensus::OnWatch(
     const peer::v1::WatchRequest& request, std::function<void()> ready) {
   if (request.datacenter() == options_.datacenter) {
+    if (freshness_ != registry::Freshness::kFresh) {
+      return absl::UnavailableError("this server has just started, and may lack what is new");
+    }
     return parts_->Watch(request.topic(), std::move(ready));
   }
   const std::lock_guard lock(remote_mutex_);

@@ -85,6 +85,8 @@ class Consensus : public CatalogAccess,
                     StatusDone done) override;
   int Subscribe(Observer observer) override;
   void Unsubscribe(int subscription) override;
+  // Until the leader, or its log, was heard since the start, what is published is old, or nothing.
+  const registry::SharedFreshness& freshness() const { return freshness_; }
   const Published<registry::Snapshot>& published() const override { return *published_; }
   bool has_leader() const override { return has_leader_.load(std::memory_order_relaxed); }
   bool is_leader() const override { return is_leader_.load(std::memory_order_relaxed); }
@@ -169,6 +171,8 @@ class Consensus : public CatalogAccess,
   // Gives the node what is queued.
   void Drain();
   void Settle();
+  // Finds out whether what it has is as new as the leader had it since the start.
+  void CatchUp();
   void UpdateGauges();
   // Tells followers of the catalog how this server stands, about once a second.
   void Pulse();
@@ -199,6 +203,8 @@ class Consensus : public CatalogAccess,
   bool engine_started_ = false;
   bool leaving_ = false;
   uint64_t last_leader_ = 0;
+  bool catching_up_ = false;
+  registry::SharedFreshness freshness_{registry::Freshness::kAbsent};
   std::unique_ptr<Joining> joining_;
   std::unique_ptr<PeerClient> client_;
   std::unique_ptr<LoopTimer> seeker_;

@@ -23,6 +23,7 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr uint64_t kRetryMs = 1'000;
 constexpr uint64_t kNoPathRetryMs = 50;
+constexpr uint64_t kForgetMs = 600'000;
 constexpr size_t kKeptOctetsMax = size_t{1} << 30;
 // For so long without a word from a datacenter nothing is called stale: another of its servers is
 // found in less.
@@ -124,6 +125,7 @@ RemoteCatalog::RemoteCatalog(RemoteCatalogOptions options, PathFinder& paths, co
       clock_(clock),
       published_(std::make_unique<registry::RemoteCatalogs>()),
       own_published_(std::make_unique<registry::Snapshot>()),
+      started_ms_(NowMs()),
       keep_loop_(std::make_unique<Loop>("remote-keep")),
       loop_(std::make_unique<Loop>("remote")) {}
 
@@ -188,8 +190,11 @@ RemoteCatalog::Part* RemoteCatalog::FindOrAdd(const std::string& datacenter,
     const auto found = known->second.parts.find(topic);
     if (found != known->second.parts.end()) return &found->second;
   }
-  const std::vector<std::string> all = paths_.Datacenters();
-  if (std::find(all.begin(), all.end(), datacenter) == all.end()) {
+  const auto is_known = [&] {
+    return std::any_of(known_.begin(), known_.end(),
+                       [&](const auto& each) { return each.first == datacenter; });
+  };
+  if (!is_known() && !(UpdateKnown() && is_known())) {
     why = absl::NotFoundError("No path to datacenter");
     return nullptr;
   }
@@ -390,16 +395,35 @@ int64_t RemoteCatalog::AgeMs(const Datacenter& of, uint64_t now) const {
   return age_ms + static_cast<int64_t>(now - of.cut_off_ms);
 }
 
+bool RemoteCatalog::UpdateKnown() {
+  const uint64_t now = NowMs();
+  std::vector<std::pair<std::string, uint64_t>> known;
+  for (std::string& name : paths_.Datacenters()) known.emplace_back(std::move(name), 0);
+  // Who tells may have just started. One that has nothing to be said of is let go sooner or later.
+  for (const auto& [name, since] : known_) {
+    const bool there = std::any_of(known.begin(), known.end(),
+                                   [&name = name](const auto& each) { return each.first == name; });
+    if (!there && (since == 0 || now - since < kForgetMs)) {
+      known.emplace_back(name, since == 0 ? now : since);
+    }
+  }
+  const bool complete = IsComplete();
+  if (known == known_ && complete == std::exchange(was_complete_, complete)) return false;
+  known_ = std::move(known);
+  return true;
+}
+
+bool RemoteCatalog::IsComplete() const {
+  return known_.size() > 1 ||
+         NowMs() - started_ms_ >= static_cast<uint64_t>(absl::ToInt64Milliseconds(options_.settle));
+}
+
 void RemoteCatalog::Tick() {
   const uint64_t now = NowMs();
   const int64_t idle_since =
       absl::ToUnixSeconds(clock_.Now()) - absl::ToInt64Seconds(options_.idle);
   bool changed = false;
-  std::vector<std::string> known = paths_.Datacenters();
-  if (known != known_) {
-    known_ = std::move(known);
-    changed = true;
-  }
+  if (UpdateKnown()) changed = true;
   for (auto& [name, of] : datacenters_) {
     const registry::Freshness before = of.freshness;
     for (auto at = of.parts.begin(); at != of.parts.end();) {
@@ -436,21 +460,17 @@ void RemoteCatalog::Tick() {
 
 void RemoteCatalog::Publish() {
   auto next = std::make_unique<registry::RemoteCatalogs>();
-  for (const std::string& name : known_) {
+  next->complete = IsComplete();
+  for (const auto& [name, since] : known_) {
     if (name == options_.datacenter) continue;
     next->datacenters[name];
     next->nearest.push_back(name);
   }
   if (options_.own) next->datacenters[options_.datacenter];
   for (const auto& [name, of] : datacenters_) {
-    auto found = next->datacenters.find(name);
-    if (found == next->datacenters.end()) {
-      // One that is not known any more is none; but as long as nobody could tell, what was kept is
-      // all that is known.
-      if (counters_.messages > 0) continue;
-      found = next->datacenters.emplace(name, registry::RemoteCatalogs::Datacenter()).first;
-      next->nearest.push_back(name);
-    }
+    // One that is not known any more is none.
+    const auto found = next->datacenters.find(name);
+    if (found == next->datacenters.end()) continue;
     found->second = {.snapshot = of.snapshot, .parts = of.uses, .freshness = of.freshness};
   }
   if (options_.own) {
@@ -515,7 +535,9 @@ void RemoteCatalog::LoadKept() {
     part.always = true;
   }
   for (auto& [name, of] : datacenters_) SetFreshness(of);
-  known_ = paths_.Datacenters();
+  // Those that parts were kept of are known from before.
+  for (const auto& [name, of] : datacenters_) known_.emplace_back(name, 0);
+  UpdateKnown();
   unkept_ = false;
   Publish();
 }

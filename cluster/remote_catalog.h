@@ -39,6 +39,8 @@ struct RemoteCatalogOptions {
   absl::Duration max_stale = absl::InfiniteDuration();
   absl::Duration idle = absl::Minutes(10);  // Parts that were not used for so long are let go.
   absl::Duration wait = absl::Seconds(2);   // For the first word of a part.
+  // For so long after the start there may be datacenters that were not heard of yet.
+  absl::Duration settle = absl::ZeroDuration();
   // So many parts, and so many octets of them, are kept; beyond, those that were used longest ago
   // are let go, but for those that somebody watches.
   size_t parts_max = 4096;
@@ -153,6 +155,9 @@ class RemoteCatalog {
   void Keep(bool last);
   int64_t AgeMs(const Datacenter& of, uint64_t now) const;
   void Tick();
+  // Notes which datacenters there are; true if that has changed.
+  bool UpdateKnown();
+  bool IsComplete() const;
   Part* FindOrAdd(const std::string& datacenter, const std::string& topic, absl::Status& why);
   Part& Add(const std::string& datacenter, const std::string& topic);
   // Takes records in the place of those that the part had.
@@ -200,7 +205,10 @@ class RemoteCatalog {
   std::string kept_path_;
   uint64_t streams_ = 0;
   bool closing_ = false;
-  std::vector<std::string> known_;
+  // Datacenters, the nearest first, and since when nobody has told of them; 0: somebody does.
+  std::vector<std::pair<std::string, uint64_t>> known_;
+  bool was_complete_ = false;
+  const uint64_t started_ms_;
   std::unique_ptr<LoopTimer> ticker_;
   std::unique_ptr<Loop> keep_loop_;  // Writes what is kept, which takes a while.
   std::unique_ptr<Loop> loop_;

@@ -37,7 +37,8 @@ Handled Answerer::Answer() {
     return Refuse(Rcode::kRefused, {InfoCode::kNotSupported, "the zone is not transferred"});
   }
   // Who has no catalog at all must not say that a name does not exist.
-  if (snapshot_.index() == 0 && context_.parts == nullptr) {
+  const bool none = snapshot_.index() == 0 && context_.parts == nullptr;
+  if (none || context_.freshness == registry::Freshness::kAbsent) {
     return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
   }
   if (context_.freshness == registry::Freshness::kExpired) {
@@ -157,7 +158,8 @@ Handled Answerer::AnswerOtherDatacenter() {
     return AnswerAnyDatacenter();
   }
   // Who has no server to ask cannot say that there is no such datacenter.
-  if (context_.freshness == registry::Freshness::kFresh) return Negative(Rcode::kNxDomain);
+  const bool may_ask = context_.freshness == registry::Freshness::kFresh;
+  if (may_ask && context_.others->catalogs.complete) return Negative(Rcode::kNxDomain);
   return Refuse(Rcode::kServFail,
                 {InfoCode::kNoReachableAuthority, "no server can be asked about datacenters"});
 }
@@ -172,18 +174,20 @@ Handled Answerer::AnswerAnyDatacenter() {
   for (const std::string& name : context_.others->catalogs.nearest) {
     const auto* const known = context_.others->catalogs.Find(name);
     if (known == nullptr) continue;
-    if (known->freshness == registry::Freshness::kExpired || IsUnavailable(name, part)) {
+    const bool there = known->parts != nullptr && known->parts->contains(part);
+    if (known->freshness == registry::Freshness::kExpired ||
+        (!there && IsUnavailable(name, part))) {
       all_known = false;
       continue;
     }
-    if (known->parts == nullptr || !known->parts->contains(part)) {
+    if (!there) {
       needed_part_ = std::make_unique<NeededPart>(NeededPart{name, part});
       return NeedsPart();
     }
-    Handled there = AnswerFrom(name, *known, nullptr);
-    if (there.outcome == Outcome::kElsewhere) continue;
+    Handled answered = AnswerFrom(name, *known, nullptr);
+    if (answered.outcome == Outcome::kElsewhere) continue;
     if (explains()) Tell("datacenter", "answered by the nearest that has any, \"" + name + "\"");
-    return there;
+    return answered;
   }
   if (all_known) return Negative(Rcode::kNxDomain);
   return Refuse(Rcode::kServFail,

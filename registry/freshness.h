@@ -7,6 +7,7 @@
 namespace pharos::registry {
 
 enum class Freshness : uint8_t {
+  kAbsent,   // Nothing is known yet: that something is not there means nothing.
   kFresh,    // As new as it gets.
   kStale,    // Nobody is there to say what has changed since.
   kExpired,  // So for longer than it may be served.

@@ -48,6 +48,7 @@ struct RemoteCatalogs {
   // no more of that than parts.
   std::map<std::string, Datacenter, std::less<>> datacenters;
   std::vector<std::string> nearest;  // The others, the nearest first.
+  bool complete = true;              // Else there may be more that were not heard of yet.
 
   const Datacenter* Find(std::string_view lower_name) const {
     const auto found = datacenters.find(lower_name);
