@@ -188,7 +188,7 @@ class Asker:
             if now >= due and not self._end.is_set():
                 due = now + INTERVAL_S
                 for agent in self.fleet.agents:
-                    if not agent.running or now - agent.started_at < 3:
+                    if not agent.running or now - agent.started_at < 2:
                         continue
                     for dc, kind, name in self._names(agent):
                         ident = ident % 65535 + 1
@@ -233,8 +233,6 @@ class Asker:
                 self._problem(agent, name, f"RCODE {rcode} {addresses}")
         elif kind == "fixed":
             right = set(self.fleet.written[dc])
-            if rcode == wire.NXDOMAIN and code is None and fresh_start and dc != agent.dc:
-                return  # It has not heard of that datacenter yet.
             if len(addresses) != 1 or not addresses <= right:
                 self._problem(agent, name, f"RCODE {rcode} {addresses} EDE {code}")
         elif not addresses <= {f"10.{dc}.1.{SERVERS + i}" for i in range(CLIENTS)}:

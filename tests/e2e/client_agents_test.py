@@ -1,4 +1,5 @@
 """Agents in client mode: the whole catalog in each, whatever happens to the servers."""
+import base64
 import pathlib
 import sys
 import threading
@@ -92,6 +93,24 @@ class ClientAgents(unittest.TestCase):
             status, _, said = one.ask("PUT", "/v1/agent/service/deregister/web-10.1.1.1")
             self.assertEqual((status, said), (200, b""))
             self.wait_addresses(dc, dc.clients, "web.service.consul", {"10.1.1.2"}, "one less")
+
+    def test_whoever_is_killed_leaves_dns_everywhere_and_comes_back(self):
+        key = base64.b64encode(bytes(range(32))).decode()
+        config = {"encrypt": key, "gossip_lan": {"profile": "lan"}}
+        with servers.Datacenter(config=config) as dc:
+            agents = dc.servers + dc.clients
+            right = {f"10.7.0.{i}" for i in range(len(agents))}
+            for i, agent in enumerate(agents):
+                register(agent, "everywhere", f"10.7.0.{i}")
+            self.wait_addresses(dc, agents, "everywhere.service.consul", right, "all of them")
+            for i, agent in enumerate(agents):
+                others = [other for other in agents if other is not agent]
+                agent.kill()
+                self.wait_addresses(dc, others, "everywhere.service.consul",
+                                    right - {f"10.7.0.{i}"}, f"{agent.name} has gone")
+                agent.start()
+                self.wait_addresses(dc, agents, "everywhere.service.consul", right,
+                                    f"{agent.name} is back")
 
     def test_answers_go_on_while_servers_are_killed_and_when_none_is_left(self):
         with servers.Datacenter() as dc:
