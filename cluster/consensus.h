@@ -30,6 +30,7 @@
 #include "cluster/raft_node.h"
 #include "cluster/state_machine.h"
 #include "proto/catalog.pb.h"
+#include "registry/freshness.h"
 
 namespace pharos::cluster {
 
