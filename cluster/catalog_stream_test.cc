@@ -230,7 +230,7 @@ TEST(CatalogStream, ChangesMadeHereGoWhenAServerIsFollowedAgain) {
 }
 
 TEST(CatalogStream, AServerThatKnowsLessTakesNobodyBack) {
-  Server server, restarted("");
+  Server server, restarted(""), behind;
   Client client;
   client.Connect(server);
   server.Apply(RegisterEntry("web", 1));
@@ -246,7 +246,6 @@ TEST(CatalogStream, AServerThatKnowsLessTakesNobodyBack) {
   // Nor when the follower has to have the whole anew, until it is as new as what that has.
   EXPECT_TRUE(client.follower.ApplyHere(RegisterEntry("own", 1).commands(0)).ok());
   client.follower.Publish();
-  Server behind;
   client.Connect(behind);
   client.Run();
   EXPECT_FALSE(behind.image_wanted);

@@ -194,16 +194,22 @@ Handled Answerer::AnswerAnyDatacenter() {
                 {InfoCode::kNoReachableAuthority, "a datacenter that may have any is cut off"});
 }
 
-Handled Answerer::AnswerZone() {
-  if (!KnowsDatacenter()) return AnswerOtherDatacenter();
-  if (context_.parts != nullptr && question_.form == NameForm::kIngress) {
+std::optional<Handled> Answerer::LookForPart() {
+  if (question_.form == NameForm::kIngress) {
     return Refuse(Rcode::kServFail,
                   {InfoCode::kNotSupported, "ingress gateways are known to those with all of it"});
   }
-  if (const std::string part = PartOf(question_); Lacks(part)) {
-    if (!IsUnavailable(config_.datacenter, part)) return NeedsPart();
-    return Refuse(Rcode::kServFail,
-                  {InfoCode::kNoReachableAuthority, "the datacenter cannot be reached"});
+  const std::string part = PartOf(question_);
+  if (!Lacks(part)) return std::nullopt;
+  if (!IsUnavailable(config_.datacenter, part)) return NeedsPart();
+  return Refuse(Rcode::kServFail,
+                {InfoCode::kNoReachableAuthority, "the datacenter cannot be reached"});
+}
+
+Handled Answerer::AnswerZone() {
+  if (!KnowsDatacenter()) return AnswerOtherDatacenter();
+  if (context_.parts != nullptr) {
+    if (std::optional<Handled> lacking = LookForPart()) return *std::move(lacking);
   }
   if (context_.freshness == registry::Freshness::kStale) {
     writer_.SetError({InfoCode::kStaleAnswer, "no server can be reached"});

@@ -63,6 +63,8 @@ class Answerer {
   Handled AnswerFrom(const std::string& datacenter,
                      const registry::RemoteCatalogs::Datacenter& known,
                      const registry::Snapshot* query_snapshot);
+  // Where the snapshot is one of parts: what becomes of the question when its part is not there.
+  std::optional<Handled> LookForPart();
   // Whether the part is missing in the snapshot, so that nothing can be said before it is there.
   bool Lacks(const std::string& part);
   // Whether the part was asked for, and cannot be had.
