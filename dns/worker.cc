@@ -162,19 +162,24 @@ AnswerContext Worker::MakeContext(const ReplyPath& path, Random& random,
     remote_guard_.emplace(*remote_.published);
     others_.emplace(OtherDatacenters{**remote_guard_, other_configs_});
   }
-  const AnswerContext context{.config = *config_,
-                              .snapshot = **guard_,
-                              .transport = path.transport,
-                              .random = random,
-                              .scratch = scratch_,
-                              .external = external,
-                              .client = path.client.ip,
-                              .idle_timeout = path.idle_timeout,
-                              .cookies = &cookies_,
-                              .clock = &clock_,
-                              .freshness = freshness(),
-                              .others = others_ ? &*others_ : nullptr};
-  return remote_.own ? WithOwnParts(context) : context;
+  if (remote_.own) return WithOwnParts(MakeWholeContext(path, random, external));
+  return MakeWholeContext(path, random, external);
+}
+
+AnswerContext Worker::MakeWholeContext(const ReplyPath& path, Random& random,
+                                       const std::vector<ExternalAnswer>& external) {
+  return {.config = *config_,
+          .snapshot = **guard_,
+          .transport = path.transport,
+          .random = random,
+          .scratch = scratch_,
+          .external = external,
+          .client = path.client.ip,
+          .idle_timeout = path.idle_timeout,
+          .cookies = &cookies_,
+          .clock = &clock_,
+          .freshness = freshness(),
+          .others = others_ ? &*others_ : nullptr};
 }
 
 int64_t Worker::BatchSecond() {

@@ -125,6 +125,8 @@ class Worker : public ThreadHandler {
 
   AnswerContext MakeContext(const ReplyPath& path, Random& random,
                             const std::vector<ExternalAnswer>& external);
+  AnswerContext MakeWholeContext(const ReplyPath& path, Random& random,
+                                 const std::vector<ExternalAnswer>& external);
   // Whether more may be asked for the client; counts what is refused.
   bool MayWait(const IpAddress& client);
   void ShedOldest();
