@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_format.h"
 #include "base/random.h"
 #include "cluster/catalog_follower.h"
+#include "cluster/image_file.h"
+#include "proto/image.pb.h"
 
 namespace pharos::cluster {
 namespace {
@@ -21,6 +24,24 @@ log::v1::Entry RegisterEntry(const std::string& service, int port) {
   added.set_name(service);
   added.set_port(static_cast<uint32_t>(port));
   return entry;
+}
+
+// What an image holds, whatever order its records stand in.
+std::vector<std::string> ContentsOf(const std::string& image) {
+  std::vector<std::string> contents;
+  EXPECT_TRUE(ReadImageFile(AsOctets(image), [&contents](std::string_view block) {
+                catalog::v1::ImageChunk chunk;
+                const bool info = contents.empty();
+                if (info || !chunk.ParseFromArray(block.data(), static_cast<int>(block.size()))) {
+                  contents.emplace_back(block);
+                }
+                for (const auto& record : chunk.records()) {
+                  contents.push_back(record.SerializeAsString());
+                }
+                return absl::OkStatus();
+              }).ok());
+  std::sort(contents.begin(), contents.end());
+  return contents;
 }
 
 // A server: a log that is applied, and the stream of it.
@@ -87,10 +108,10 @@ class Client {
     while (Step()) {
     }
   }
-  std::string Image() {
+  std::vector<std::string> Image() {
     std::string image;
     for (const std::string& part : follower.TakeImage(0)()) image += part;
-    return image;
+    return ContentsOf(image);
   }
 
   CatalogFollower follower{"dc1", "client-1"};
@@ -98,10 +119,10 @@ class Client {
   int ready = 0;
 };
 
-std::string ImageOf(Server& server) {
+std::vector<std::string> ImageOf(Server& server) {
   std::string image;
   for (const std::string& part : server.state.TakeImage(0, 0)()) image += part;
-  return image;
+  return ContentsOf(image);
 }
 
 TEST(CatalogStream, AFollowerHasTheCatalogAndThenEveryChange) {
@@ -237,7 +258,7 @@ TEST(CatalogStream, AServerThatKnowsLessTakesNobodyBack) {
   client.Run();
   server.MakeImage();
   client.Run();
-  const std::string before = client.Image();
+  const std::vector<std::string> before = client.Image();
   // With nothing yet, it does not even know of which cluster it is.
   client.Connect(restarted);
   client.Run();
@@ -307,7 +328,7 @@ TEST(CatalogFollower, DamageIsRefusedAndTheCatalogStaysAsItWas) {
   client.Run();
   server.MakeImage();
   client.Run();
-  const std::string before = client.Image();
+  const std::vector<std::string> before = client.Image();
   const struct {
     std::string_view shows;
     void (*make)(peer::v1::FollowResponse&);
