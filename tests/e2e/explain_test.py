@@ -66,7 +66,8 @@ class ExplainTest(lib.AgentTest):
             ("name=nosuch.service.consul", [
                 "instances: nothing is registered for it",
                 "reply: NXDOMAIN: no such name; may be remembered for 0 s (soa.min_ttl)"]),
-            ("name=web.service.dc9.consul", ['datacenter: not "dc1", which is this agent\'s; answered from']),
+            ("name=web.service.dc9.consul", ['datacenter: not "dc1", which is this agent\'s; answered from what the '
+                                              'servers there tell']),
             ("name=hosted.service.consul", [
                 "chain: the address is the host name www.example.net., which is not ours, and there "
                 "are no recursors to ask"]),
