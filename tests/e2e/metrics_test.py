@@ -5,11 +5,13 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import lib
+import servers
 import wire
 
 DOCUMENT = lib.ROOT / "docs" / "metrics.md"
@@ -39,6 +41,16 @@ def parse(text):
     return families
 
 
+METRICS = "/v1/agent/metrics?format=prometheus"
+
+
+def answers(client):
+    try:
+        return client.ask("GET", METRICS)[0] == 200
+    except OSError:
+        return False
+
+
 class Metrics(lib.AgentTest):
     # Nobody listens there, and nobody is asked; its metrics are there all the same.
     config = {"forward_zones": {"corp.example": ["127.0.0.1:1"]}}
@@ -59,8 +71,21 @@ class Metrics(lib.AgentTest):
 
     def test_document_has_every_metric_and_no_other(self):
         rows = re.findall(r"^\| `([a-zA-Z_]+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
-        self.assertEqual(sorted(rows),
-                         sorted((name, kind) for name, (kind, _) in self.read().items()))
+        self.assertEqual(sorted(rows), sorted({
+            (name, kind) for shown in (self.read(), self.read_client())
+            for name, (kind, _) in shown.items()}))
+
+    @staticmethod
+    def read_client():
+        """The metrics of an agent in client mode, which knows of no server."""
+        ports = dict(zip(("dns", "http", "server"), lib.free_ports(3)))
+        with tempfile.TemporaryDirectory(prefix="pharos-metrics-") as folder:
+            client = servers.Server(folder, 0, ports, [], 0, {"server": False}).start()
+            try:
+                wire.until("the API", lambda: answers(client))
+                return parse(client.ask("GET", METRICS)[2].decode())
+            finally:
+                client.kill()
 
     def test_questions_are_counted(self):
         family, srv = "pharos_dns_questions_total", 'type="SRV"'
