@@ -74,6 +74,7 @@ class OnDemand(unittest.TestCase):
             register(two, "always", "10.1.1.9")
             both = {"10.1.1.1", "10.1.1.2"}
             dc.wait(lambda: addresses(one, "web.service.consul") == both, "web")
+            dc.wait(lambda: one.metric("pharos_catalog_services") == 2, "what is prefetched")
             dc.servers[0].kill()
             dc.wait(lambda: "EDE: 3" in one.dig("web.service.consul").text, "a stale answer")
             self.assertEqual(addresses(one, "web.service.consul"), both)
