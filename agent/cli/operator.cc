@@ -159,7 +159,8 @@ absl::StatusOr<int> ShowInstances(const ApiClient& client, const ParsedFlags& pa
   const json value = json::parse(reply.body, nullptr, false);
   uint64_t services = 0, instances = 0;
   json of_mesh = json::object();
-  for (const auto& [datacenter, usage] : value.value("Usage", json::object()).items()) {
+  const json datacenters = value.value("Usage", json::object());
+  for (const auto& [datacenter, usage] : datacenters.items()) {
     services += usage.value("Services", uint64_t{0});
     instances += usage.value("BillableServiceInstances", uint64_t{0});
     of_mesh = usage.value("ConnectServiceInstances", json::object());
