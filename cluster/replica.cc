@@ -1,6 +1,7 @@
 #include "cluster/replica.h"
 
 #include <grpcpp/grpcpp.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <uv.h>
 
@@ -159,6 +160,7 @@ void Replica::LoadKept() {
   fresh_at_ = *stamp;
   kept_index_ = follower_->index();
   replica_counters_.has_catalog = 1;
+  malloc_trim(0);
   // Until a server is heard, nobody can say what has changed since.
   heard_ms_ = 0;
   PHAROS_LOG(kInfo, "agent.client", "Loaded the kept copy of the catalog: index=%d age=%s",
@@ -323,7 +325,11 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
   }
   choice_.OnGood(remote_->address);
   replica_counters_.connected = 1;
-  replica_counters_.images = follower_->counters().images;
+  // What the image and its reading took is as much as the catalog.
+  if (replica_counters_.images.exchange(follower_->counters().images) <
+      follower_->counters().images) {
+    malloc_trim(0);
+  }
   replica_counters_.changes = follower_->counters().changes;
   replica_counters_.octets = follower_->counters().octets;
   replica_counters_.index = follower_->index();

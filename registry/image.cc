@@ -1,5 +1,7 @@
 #include "registry/image.h"
 
+#include <google/protobuf/arena.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -250,7 +252,9 @@ ImageReader::ImageReader(uint64_t index_max) : index_max_(index_max) {}
 ImageReader::~ImageReader() = default;
 
 absl::Status ImageReader::Add(std::string_view octets) {
-  catalog::v1::ImageChunk chunk;
+  // Many small messages, which are all done with at once.
+  google::protobuf::Arena arena;
+  auto& chunk = *google::protobuf::Arena::CreateMessage<catalog::v1::ImageChunk>(&arena);
   if (!chunk.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) {
     return absl::DataLossError("a chunk of the image cannot be read");
   }
