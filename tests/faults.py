@@ -72,6 +72,9 @@ class Agent(servers.Server):
         self.address = f"{self.peer}:{PORTS['server']}"
 
     def _make_namespace(self, number):
+        # One of a run that was killed may still be there.
+        subprocess.run(["ip", "netns", "del", self.namespace], check=False,
+                       stderr=subprocess.DEVNULL)
         run("ip", "netns", "add", self.namespace)
         run("ip", "-n", self.namespace, "link", "set", "lo", "up")
         for link, bridge, address in ((self.link, f"dc{self.dc}", f"{self.peer}/24"),
