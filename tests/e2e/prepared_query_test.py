@@ -6,6 +6,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import http_client
 import lib
+import wire
 
 SERVICES = [
     {"Node": "n%d" % i, "Address": "10.0.0.%d" % i, "NodeMeta": {"slot": str(i)},
@@ -172,6 +173,27 @@ class PreparedQueryTest(lib.AgentTest):
         self.assertEqual(self.dig("web.ingress.consul").status, "NXDOMAIN")
         self.assertEqual(self.http.get("config/ingress-gateway/gate").status, 404)
         self.assertEqual(self.http.put("config", {"Kind": "proxy-defaults"}).status, 400)
+
+
+class NearInAPool(unittest.TestCase):
+    def test_dns_shows_the_nearest_first(self):
+        port, = lib.free_ports(1)
+        with lib.Agent({"ports": {"serf_lan": port}}) as agent:
+            http = http_client.Client(agent.ports["http"])
+            for i, seconds in ((1, 0.001), (2, 0.05), (3, 0.1)):
+                self.assertEqual(http.put("catalog/register", {
+                    "Node": f"n{i}", "Address": f"10.0.0.{i}",
+                    "Service": {"Service": "web", "Port": 80}}).status, 200)
+                self.assertEqual(http.put("coordinate/update", {
+                    "Node": f"n{i}", "Coord": {"Vec": [seconds] + [0] * 7, "Error": 0.1,
+                                               "Adjustment": 0, "Height": 1e-5}}).status, 200)
+            for near, order in (("n1", "123"), ("n3", "321")):
+                self.assertEqual(http.ask("POST", "query", {
+                    "Name": f"by-{near}", "Service": {"Service": "web", "Near": near}}).status, 200)
+                right = [f"10.0.0.{i}" for i in order]
+                # Coordinates are published every few seconds.
+                wire.until(f"by {near}", lambda near=near, right=right: wire.addresses(
+                    agent.dns_port, f"by-{near}.query.consul") == right)
 
 
 if __name__ == "__main__":
