@@ -66,6 +66,7 @@ absl::Status Agent::StartParts() {
   RETURN_IF_ERROR(StartCatalog());
   ASSIGN_OR_RETURN(local_, LocalAgent::Start(config, node_id_, *consensus_, clock_));
   if (replica_ != nullptr) replica_->SetOnFollowing([this] { local_->SyncSoon(); });
+  remote_->SetOnTold([this] { local_->SyncSoon(); });
   metrics_ = std::make_unique<Metrics>(*consensus_, *local_, clock_, MakeTelemetryOptions(config));
   RETURN_IF_ERROR(StartGossip());
   RETURN_IF_ERROR(StartHttp());
@@ -106,6 +107,7 @@ Agent::~Agent() {
     server_->SetRemote(nullptr);
   }
   forwarded_.reset();
+  if (remote_ != nullptr) remote_->SetOnTold(nullptr);
   remote_.reset();
   gossip_catalog_.reset();
   gossip_.reset();
@@ -161,7 +163,13 @@ void Agent::OnWanMember(const gossip::MemberEvent& event) {
 void Agent::OnMember(const gossip::MemberEvent& event) {
   if (replica_ != nullptr) {
     if (const auto address = ServerAddressOf(event.member)) {
-      replica_->OnServer(*address, event.member.status == gossip::MemberStatus::kAlive);
+      const bool gone = event.kind == gossip::MemberEvent::Kind::kLeave ||
+                        event.kind == gossip::MemberEvent::Kind::kReap;
+      if (gone) {
+        replica_->OnServerGone(*address);
+      } else {
+        replica_->OnServer(*address, event.member.status == gossip::MemberStatus::kAlive);
+      }
     }
   }
   const std::lock_guard lock(mutex_);
@@ -328,7 +336,7 @@ http::ApiContext Agent::MakeApiContext() {
           .datacenters = [this] { return remote_->paths().Datacenters(); },
           .forward =
               [this](peer::v1::HttpRequest request, cluster::RemoteCatalog::HttpDone done) {
-                remote_->Http(std::move(request), std::move(done));
+                return remote_->Http(std::move(request), std::move(done));
               },
           .remote = remote_.get(),
           .coordinates = [this] { return gossip_ == nullptr ? nullptr : gossip_->coordinates(); }};
@@ -359,7 +367,7 @@ absl::Status Agent::StartHttp() {
     forwarded_ = std::make_unique<http::ForwardedRequests>(
         context, [this](http::Api& api) { AddEventRoutes(api, *api_); });
     server_->SetHttp([this](peer::v1::HttpRequest request, http::ForwardDone done) {
-      forwarded_->Handle(std::move(request), std::move(done));
+      return forwarded_->Handle(std::move(request), std::move(done));
     });
   }
   const http::ServerOptions options = MakeHttpOptions(config);

@@ -21,7 +21,7 @@ constexpr uint32_t kHeartbeatsInElection = 5;
 // What gossip has to find servers in before those of retry_join are asked.
 constexpr absl::Duration kGossipTakes = absl::Seconds(2);
 // The same for other datacenters, before they are said not to exist.
-constexpr absl::Duration kWanJoinTakes = absl::Seconds(15);
+constexpr absl::Duration kWanJoinTakes = absl::Minutes(10);
 
 // A certificate alone is for HTTPS; between servers TLS is spoken when something is to be verified.
 cluster::PeerTls MakePeerTls(const ClusterConfig& config) {

@@ -143,12 +143,28 @@ class AnswerCall : public grpc::ServerUnaryReactor {
     }
     this->Finish(ToGrpc(response.status()));
   }
+  // Who is to know that nobody waits for the answer any more.
+  void SetOnGone(std::function<void()> on_gone) {
+    if (!on_gone) return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!gone_) {
+        if (!ended_) on_gone_ = std::move(on_gone);
+        return;
+      }
+    }
+    on_gone();
+  }
   void OnCancel() override {
+    std::function<void()> on_gone;
     {
       const std::lock_guard lock(mutex_);
       if (std::exchange(ended_, true)) return;
+      gone_ = true;
+      on_gone = std::move(on_gone_);
     }
     this->Finish(grpc::Status::CANCELLED);
+    if (on_gone) on_gone();
   }
   void OnDone() override { self_.reset(); }
 
@@ -156,6 +172,8 @@ class AnswerCall : public grpc::ServerUnaryReactor {
   std::shared_ptr<AnswerCall> self_;
   std::mutex mutex_;
   Response* const response_;
+  std::function<void()> on_gone_ ABSL_GUARDED_BY(mutex_);
+  bool gone_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -186,9 +204,9 @@ class CatalogService : public Methods {
   grpc::ServerUnaryReactor* Http(grpc::CallbackServerContext*, const peer::v1::HttpRequest* request,
                                  peer::v1::HttpResponse* response) override {
     const auto call = AnswerCall<peer::v1::HttpResponse>::Make(response);
-    events_.OnHttp(*request, [call](absl::StatusOr<peer::v1::HttpResponse> result) {
+    call->SetOnGone(events_.OnHttp(*request, [call](absl::StatusOr<peer::v1::HttpResponse> result) {
       call->Answer(std::move(result));
-    });
+    }));
     return call.get();
   }
   grpc::ServerUnaryReactor* Write(grpc::CallbackServerContext*,

@@ -24,8 +24,11 @@ class CatalogEvents {
                              std::function<void(peer::v1::WriteResult)> done) = 0;
   virtual void OnClientRead(bool consistent,
                             std::function<void(peer::v1::ReadIndexResult)> done) = 0;
-  virtual void OnHttp(peer::v1::HttpRequest request,
-                      std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) = 0;
+  // What is returned is called when who asked has gone: at most once, on any thread; null: nobody
+  // needs to know.
+  virtual std::function<void()> OnHttp(
+      peer::v1::HttpRequest request,
+      std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) = 0;
   // `ready` may be called on any thread.
   virtual absl::StatusOr<std::unique_ptr<PartWatcher>> OnWatch(
       const peer::v1::WatchRequest& request, std::function<void()> ready) = 0;

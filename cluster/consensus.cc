@@ -24,6 +24,8 @@ constexpr absl::Duration kLastSnapshotMax = absl::Seconds(10);
 constexpr size_t kRestorePartOctets = size_t{1} << 20;
 constexpr absl::Duration kSeekInterval = absl::Milliseconds(250);
 constexpr uint64_t kPulseMs = 1000;
+// So long after it heard of the leader last, what a server has is called stale.
+constexpr absl::Duration kStaleAfter = absl::Seconds(10);
 // Of messages that the raft thread has not read yet.
 constexpr size_t kInboxOctetsMax = size_t{256} << 20;
 
@@ -413,6 +415,7 @@ void Consensus::Pulse() {
     const std::lock_guard lock(remote_mutex_);
     if (remote_ != nullptr) {
       for (const std::string& name : remote_->paths().Datacenters()) pulse.add_datacenters(name);
+      pulse.set_complete(remote_->is_complete());
     }
   }
   stream_->SetPulse(pulse);
@@ -483,8 +486,9 @@ void Consensus::SetHttp(HttpHandler handler) {
   http_ = std::move(handler);
 }
 
-void Consensus::OnHttp(peer::v1::HttpRequest request,
-                       std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) {
+std::function<void()> Consensus::OnHttp(
+    peer::v1::HttpRequest request,
+    std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) {
   {
     // Held until the request is handed over, so that who takes it is there.
     const std::lock_guard lock(remote_mutex_);
@@ -493,6 +497,7 @@ void Consensus::OnHttp(peer::v1::HttpRequest request,
     if (!ours && remote_ != nullptr) return remote_->Http(std::move(request), std::move(done));
   }
   done(absl::UnavailableError("this server answers no requests of others now"));
+  return nullptr;
 }
 
 absl::StatusOr<std::unique_ptr<PartWatcher>> Consensus::OnWatch(
@@ -524,6 +529,10 @@ void Consensus::OnClientRead(bool consistent, std::function<void(peer::v1::ReadI
 
 void Consensus::UpdateGauges() {
   Pulse();
+  // Others may have gone on without this server.
+  if (freshness_ == registry::Freshness::kFresh && last_contact() > kStaleAfter) {
+    freshness_ = registry::Freshness::kStale;
+  }
   const RaftEngine& engine = node_->engine();
   counters_.term = engine.term();
   counters_.commit_index = engine.commit_index();

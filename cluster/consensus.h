@@ -101,7 +101,7 @@ class Consensus : public CatalogAccess,
 
   // What other agents ask of other datacenters, and by HTTP; any thread. Nothing: it is refused.
   // `remote` is borrowed, and outlives this.
-  using HttpHandler = std::function<void(
+  using HttpHandler = std::function<std::function<void()>(
       peer::v1::HttpRequest, std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>)>;
   void SetRemote(RemoteCatalog* remote);
   void SetHttp(HttpHandler handler);
@@ -146,8 +146,9 @@ class Consensus : public CatalogAccess,
                    std::function<void(peer::v1::IntroduceResponse)> done) override;
 
   // CatalogEvents; on gRPC's threads.
-  void OnHttp(peer::v1::HttpRequest request,
-              std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) override;
+  std::function<void()> OnHttp(
+      peer::v1::HttpRequest request,
+      std::function<void(absl::StatusOr<peer::v1::HttpResponse>)> done) override;
   absl::StatusOr<std::unique_ptr<PartWatcher>> OnWatch(const peer::v1::WatchRequest& request,
                                                        std::function<void()> ready) override;
   void OnClientWrite(peer::v1::WriteRequest request,

@@ -1,4 +1,5 @@
-// Parts of a server's own catalog, for agents of other datacenters: each is encoded once when it
+// Parts of a server's own catalog, for agents of other datacenters and those that have no more than
+// parts of this one: each is encoded once when it
 // has changed, whoever watches it.
 #pragma once
 

@@ -72,10 +72,14 @@ void OnDemandCatalog::Have(const std::vector<std::string>& topics, StatusDone do
   {
     const Published<registry::RemoteCatalogs>::ReadGuard catalogs(parts_->published());
     const auto* const own = catalogs->Find(datacenter_);
+    const auto is_there = [&](const std::string& topic) {
+      const auto part = own->parts->find(topic);
+      if (part == own->parts->end()) return false;
+      part->second->used_unix_s = parts_->now_unix_s();
+      return true;
+    };
     const bool there = own != nullptr && own->parts != nullptr &&
-                       std::all_of(topics.begin(), topics.end(), [own](const std::string& topic) {
-                         return own->parts->contains(topic);
-                       });
+                       std::all_of(topics.begin(), topics.end(), is_there);
     if (there || topics.empty()) return done(absl::OkStatus());
   }
   auto gathering = std::make_shared<Gathering>();

@@ -86,7 +86,11 @@ struct RemoteCatalog::Watcher : PartWatcher {
   ~Watcher() override {
     const std::lock_guard lock(telling->mutex);
     const auto found = telling->told.find({datacenter, topic});
-    if (found != telling->told.end()) found->second.watchers.erase(this);
+    if (found == telling->told.end()) return;
+    found->second.watchers.erase(this);
+    if (found->second.watchers.empty() && found->second.response == nullptr) {
+      telling->told.erase(found);
+    }
   }
   SharedOctets Next() override {
     const std::lock_guard lock(telling->mutex);
@@ -237,14 +241,21 @@ RemoteCatalog::Parts::iterator RemoteCatalog::LetGo(const std::string& datacente
   if (part.stream != nullptr) part.context->TryCancel();
   of.catalog->Remove(topic);
   of.snapshot = of.catalog->MakeSnapshot();
-  if (options_.own && datacenter == options_.datacenter) PublishOwn(of);
   auto uses = std::make_shared<registry::PartUses>(*of.uses);
   uses->erase(topic);
   of.uses = std::move(uses);
   {
+    // Somebody may just have begun to watch it.
     const std::lock_guard lock(telling_->mutex);
-    telling_->told.erase({datacenter, topic});
+    const auto told = telling_->told.find({datacenter, topic});
+    if (told != telling_->told.end()) {
+      told->second.response = nullptr;
+      if (told->second.watchers.empty()) telling_->told.erase(told);
+    }
   }
+  // First that it is not there, then what is left.
+  Publish();
+  if (options_.own && datacenter == options_.datacenter) PublishOwn(of);
   counters_.parts = --part_count_;
   counters_.part_octets = part_octets_ -= part.octets;
   unkept_ = true;
@@ -314,14 +325,17 @@ void RemoteCatalog::OnResponse(uint64_t number, const std::string& datacenter,
   ++counters_.messages;
   counters_.octets += response.ByteSizeLong();
   paths_.OnGood(datacenter, part.address);
+  const bool begins = part.heard_ms == 0 || part.stale;
   part.stale = response.stale();
   part.age_ms = response.age_ms();
+  part.since_ms = part.stale ? NowMs() : 0;
   part.heard_ms = NowMs();
   Take(datacenter, topic, of, part, response);
-  SetFreshness(of);
+  SetFreshness(datacenter, of);
   Publish();
   for (const Waiter& waiter : std::exchange(part.waiters, {})) waiter.done(absl::OkStatus());
   Tell(datacenter, topic, response);
+  if (begins && part.always && !part.stale && on_told_) on_told_();
 }
 
 void RemoteCatalog::Take(const std::string& datacenter, const std::string& topic, Datacenter& of,
@@ -364,35 +378,52 @@ void RemoteCatalog::OnEnded(uint64_t number, const std::string& datacenter,
   if (had_word) Open(datacenter, topic, part);
 }
 
-void RemoteCatalog::SetFreshness(Datacenter& of) {
-  using registry::Freshness;
-  const uint64_t now = NowMs();
-  bool any = false, cut_off = true;
-  int64_t age_ms = 0;
-  for (const auto& [topic, part] : of.parts) {
-    if (!part.there) continue;
-    any = true;
-    if (part.stream != nullptr && part.heard_ms > 0 && !part.stale) cut_off = false;
-    age_ms = std::max(age_ms, part.age_ms);
-  }
-  if (!any || !cut_off) {
-    of.cut_off_ms = 0;
-    of.freshness = Freshness::kFresh;
-    return;
-  }
-  if (of.cut_off_ms == 0) of.cut_off_ms = now;
-  if (age_ms == 0 && now - of.cut_off_ms < kMoveMs) return;
-  of.freshness = absl::Milliseconds(AgeMs(of, now)) > options_.max_stale ? Freshness::kExpired
-                                                                         : Freshness::kStale;
+int64_t RemoteCatalog::AgeMs(const Part& part, uint64_t now) {
+  return part.since_ms == 0 ? 0 : part.age_ms + static_cast<int64_t>(now - part.since_ms);
 }
 
-int64_t RemoteCatalog::AgeMs(const Datacenter& of, uint64_t now) const {
-  if (of.cut_off_ms == 0) return 0;
-  int64_t age_ms = 0;
-  for (const auto& [topic, part] : of.parts) {
-    if (part.there) age_ms = std::max(age_ms, part.age_ms);
+void RemoteCatalog::SetFreshness(const std::string& datacenter, Datacenter& of) {
+  using registry::Freshness;
+  const uint64_t now = NowMs();
+  bool any = false;
+  Freshness newest = Freshness::kExpired;
+  for (auto& [topic, part] : of.parts) {
+    if (!part.there) continue;
+    const Freshness before = part.use->freshness.load(std::memory_order_relaxed);
+    Freshness freshness = Freshness::kFresh;
+    if (part.stream != nullptr && part.heard_ms > 0 && !part.stale) {
+      part.since_ms = 0;
+    } else {
+      if (part.since_ms == 0) part.since_ms = now;
+      freshness = before;
+      if (part.age_ms > 0 || now - part.since_ms >= kMoveMs) {
+        freshness = absl::Milliseconds(AgeMs(part, now)) > options_.max_stale ? Freshness::kExpired
+                                                                              : Freshness::kStale;
+      }
+    }
+    part.use->freshness.store(freshness, std::memory_order_relaxed);
+    const bool stale = freshness != Freshness::kFresh;
+    if (stale != (before != Freshness::kFresh) || (stale && now - part.told_ms >= kTellAgeMs)) {
+      TellAge(datacenter, topic, part);
+    }
+    any = true;
+    newest = std::min(newest, freshness);
   }
-  return age_ms + static_cast<int64_t>(now - of.cut_off_ms);
+  of.freshness = any ? newest : Freshness::kFresh;
+}
+
+void RemoteCatalog::AddWatched() {
+  std::vector<std::pair<std::string, std::string>> lacking;
+  {
+    const std::lock_guard lock(telling_->mutex);
+    for (const auto& [key, told] : telling_->told) {
+      if (told.response == nullptr && !told.watchers.empty()) lacking.push_back(key);
+    }
+  }
+  for (const auto& [datacenter, topic] : lacking) {
+    absl::Status why;
+    FindOrAdd(datacenter, topic, why);
+  }
 }
 
 bool RemoteCatalog::UpdateKnown() {
@@ -403,17 +434,20 @@ bool RemoteCatalog::UpdateKnown() {
   for (const auto& [name, since] : known_) {
     const bool there = std::any_of(known.begin(), known.end(),
                                    [&name = name](const auto& each) { return each.first == name; });
-    if (!there && (since == 0 || now - since < kForgetMs)) {
+    const auto found = datacenters_.find(name);
+    const bool has_parts = found != datacenters_.end() && !found->second.parts.empty();
+    if (!there && (has_parts || since == 0 || now - since < kForgetMs)) {
       known.emplace_back(name, since == 0 ? now : since);
     }
   }
-  const bool complete = IsComplete();
-  if (known == known_ && complete == std::exchange(was_complete_, complete)) return false;
+  const bool same = known == known_;
   known_ = std::move(known);
-  return true;
+  const bool complete = IsComplete();
+  return complete_.exchange(complete) != complete || !same;
 }
 
 bool RemoteCatalog::IsComplete() const {
+  if (!paths_.IsComplete()) return false;
   return known_.size() > 1 ||
          NowMs() - started_ms_ >= static_cast<uint64_t>(absl::ToInt64Milliseconds(options_.settle));
 }
@@ -424,6 +458,10 @@ void RemoteCatalog::Tick() {
       absl::ToUnixSeconds(clock_.Now()) - absl::ToInt64Seconds(options_.idle);
   bool changed = false;
   if (UpdateKnown()) changed = true;
+  if (now - adopted_ms_ >= kRetryMs) {
+    adopted_ms_ = now;
+    AddWatched();
+  }
   for (auto& [name, of] : datacenters_) {
     const registry::Freshness before = of.freshness;
     for (auto at = of.parts.begin(); at != of.parts.end();) {
@@ -446,11 +484,8 @@ void RemoteCatalog::Tick() {
       at = LetGo(name, of, at);
       changed = true;
     }
-    SetFreshness(of);
-    if (of.freshness != before) {
-      changed = true;
-      TellAge(name, of);
-    }
+    SetFreshness(name, of);
+    if (of.freshness != before) changed = true;
   }
   // What is told may have grown.
   while (part_octets_ > options_.octets_max && LetOldestGo()) changed = true;
@@ -486,6 +521,10 @@ void RemoteCatalog::PublishOwn(Datacenter& of) {
   const registry::Changes changes = of.catalog->changes();
   own_published_.Publish(of.catalog->MakeSnapshot());
   for (const auto& [subscription, observer] : observers_) observer(changes);
+}
+
+void RemoteCatalog::SetOnTold(std::function<void()> on_told) {
+  loop_->PostAndWait([&] { on_told_ = std::move(on_told); });
 }
 
 int RemoteCatalog::Subscribe(Observer observer) {
@@ -534,7 +573,7 @@ void RemoteCatalog::LoadKept() {
     Part& part = found == of.parts.end() ? Add(options_.datacenter, topic) : found->second;
     part.always = true;
   }
-  for (auto& [name, of] : datacenters_) SetFreshness(of);
+  for (auto& [name, of] : datacenters_) SetFreshness(name, of);
   // Those that parts were kept of are known from before.
   for (const auto& [name, of] : datacenters_) known_.emplace_back(name, 0);
   UpdateKnown();
@@ -553,6 +592,7 @@ void RemoteCatalog::TakeKept(const peer::v1::KeptPart& kept) {
   Part& part = Add(kept.datacenter(), kept.topic());
   part.stale = true;
   part.age_ms = std::max<int64_t>(1, absl::ToUnixMillis(clock_.Now()) - kept.fresh_unix_ms());
+  part.since_ms = NowMs();
   Take(kept.datacenter(), kept.topic(), datacenters_[kept.datacenter()], part, response);
   Tell(kept.datacenter(), kept.topic(), response);
 }
@@ -564,9 +604,9 @@ void RemoteCatalog::Keep(bool last) {
   std::vector<ToldPart> parts;
   const int64_t now_unix_ms = absl::ToUnixMillis(clock_.Now());
   for (const auto& [name, of] : datacenters_) {
-    const int64_t fresh_unix_ms = now_unix_ms - AgeMs(of, now);
     for (const auto& [topic, part] : of.parts) {
       if (!part.there) continue;
+      const int64_t fresh_unix_ms = now_unix_ms - AgeMs(part, now);
       const std::lock_guard lock(telling_->mutex);
       const auto told = telling_->told.find({name, topic});
       if (told == telling_->told.end() || told->second.response == nullptr) continue;
@@ -605,22 +645,19 @@ void RemoteCatalog::Tell(const std::string& datacenter, const std::string& topic
   for (const auto& each : ready) each();
 }
 
-// Who watches parts by way of this agent is told that they are stale, or not any more.
-void RemoteCatalog::TellAge(const std::string& datacenter, Datacenter& of) {
-  const bool stale = of.freshness != registry::Freshness::kFresh;
-  for (auto& [topic, part] : of.parts) {
-    if (!part.there) continue;
-    peer::v1::WatchResponse response;
-    {
-      const std::lock_guard lock(telling_->mutex);
-      const auto told = telling_->told.find({datacenter, topic});
-      if (told == telling_->told.end() || told->second.response == nullptr) continue;
-      if (!response.ParseFromString(*told->second.response)) continue;
-    }
-    response.set_stale(stale);
-    response.set_age_ms(stale ? static_cast<int64_t>(NowMs() - of.cut_off_ms) + part.age_ms : 0);
-    Tell(datacenter, topic, response);
+// Who watches the part by way of this agent is told how old it is, or that it is not any more.
+void RemoteCatalog::TellAge(const std::string& datacenter, const std::string& topic, Part& part) {
+  part.told_ms = NowMs();
+  peer::v1::WatchResponse response;
+  {
+    const std::lock_guard lock(telling_->mutex);
+    const auto told = telling_->told.find({datacenter, topic});
+    if (told == telling_->told.end() || told->second.response == nullptr) return;
+    if (!response.ParseFromString(*told->second.response)) return;
   }
+  response.set_stale(part.since_ms > 0);
+  response.set_age_ms(AgeMs(part, part.told_ms));
+  Tell(datacenter, topic, response);
 }
 
 std::unique_ptr<PartWatcher> RemoteCatalog::Watch(const std::string& datacenter,
@@ -639,7 +676,7 @@ std::unique_ptr<PartWatcher> RemoteCatalog::Watch(const std::string& datacenter,
   return watcher;
 }
 
-void RemoteCatalog::Http(peer::v1::HttpRequest request, HttpDone done) {
+std::function<void()> RemoteCatalog::Http(peer::v1::HttpRequest request, HttpDone done) {
   struct Call {
     std::shared_ptr<Server> server;
     grpc::ClientContext context;
@@ -651,20 +688,26 @@ void RemoteCatalog::Http(peer::v1::HttpRequest request, HttpDone done) {
   const std::vector<std::string> all = paths_.Datacenters();
   const std::string datacenter = request.datacenter();
   if (std::find(all.begin(), all.end(), datacenter) == all.end()) {
-    return done(absl::NotFoundError("No path to datacenter"));
+    done(absl::NotFoundError("No path to datacenter"));
+    return nullptr;
   }
   const std::optional<std::string> address = paths_.PathTo(datacenter);
   auto call = std::make_shared<Call>();
   if (address) call->server = ServerAt(*address);
-  if (call->server == nullptr) return done(NoPath(datacenter));
+  if (call->server == nullptr) {
+    done(NoPath(datacenter));
+    return nullptr;
+  }
   if (http_running_.fetch_add(1) >= kHttpMax) {
     http_running_.fetch_sub(1);
-    return done(absl::ResourceExhaustedError(
+    done(absl::ResourceExhaustedError(
         "too many requests to other datacenters are under way; try again"));
+    return nullptr;
   }
   if (!calls_.Begin(&call->context)) {
     http_running_.fetch_sub(1);
-    return done(absl::UnavailableError("the agent is stopping"));
+    done(absl::UnavailableError("the agent is stopping"));
+    return nullptr;
   }
   call->request = std::move(request);
   call->address = *address;
@@ -683,6 +726,9 @@ void RemoteCatalog::Http(peer::v1::HttpRequest request, HttpDone done) {
         }
         calls_.End(&call->context);
       });
+  return [weak = std::weak_ptr<Call>(call)] {
+    if (const auto alive = weak.lock()) alive->context.TryCancel();
+  };
 }
 
 }  // namespace pharos::cluster

@@ -60,8 +60,10 @@ struct RemoteCatalogCounters {
 
 class RemoteCatalog {
  public:
-  static constexpr size_t kHttpMax = 1024;  // Requests under way.
+  static constexpr size_t kHttpMax = 8192;  // Requests under way.
 
+  // How often those who watch what is stale are told how old it is.
+  static constexpr uint64_t kTellAgeMs = 30'000;
   // How often what is kept on disk is written at most, and at least while it may be believed.
   static constexpr uint64_t kKeepMs = 10'000;
   static constexpr uint64_t kStampMs = 60'000;
@@ -75,6 +77,9 @@ class RemoteCatalog {
   // Any thread, as all below.
   const Published<registry::RemoteCatalogs>& published() const { return published_; }
   const RemoteCatalogCounters& counters() const { return counters_; }
+  // Whether all datacenters that there are have been heard of.
+  bool is_complete() const { return complete_.load(std::memory_order_relaxed); }
+  int64_t now_unix_s() const { return absl::ToUnixSeconds(clock_.Now()); }
   PathFinder& paths() { return paths_; }
 
   // Has a part (registry/remote_catalogs.h) in what is published, and calls `done` on the thread
@@ -98,11 +103,15 @@ class RemoteCatalog {
   using Observer = std::function<void(const registry::Changes&)>;
   int Subscribe(Observer observer);
   void Unsubscribe(int subscription);
+  // Called on the thread `remote` whenever a server has told of what is always there after nobody
+  // did. To be set to nothing before what it uses ends.
+  void SetOnTold(std::function<void()> on_told);
   void ApplyHere(catalog::v1::Command command);
 
-  // Has a request answered there. `done` on any thread; errors as those of Want.
+  // Has a request answered there. `done` on any thread; errors as those of Want. What is returned
+  // gives the request up, on any thread and at any time; null: there is nothing to give up.
   using HttpDone = std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>;
-  void Http(peer::v1::HttpRequest request, HttpDone done);
+  std::function<void()> Http(peer::v1::HttpRequest request, HttpDone done);
 
  private:
   struct Server;
@@ -123,9 +132,13 @@ class RemoteCatalog {
     std::vector<Waiter> waiters;
     bool always = false;
     size_t octets = 0;
+    // Nobody says that it is as it was: since when, how old it was by then, and when who watches it
+    // was told.
     bool stale = false;
+    uint64_t since_ms = 0;  // 0: somebody does.
     int64_t age_ms = 0;
-    uint64_t heard_ms = 0;
+    uint64_t told_ms = 0;
+    uint64_t heard_ms = 0;  // 0: the present stream has said nothing yet.
   };
   using Parts = std::map<std::string, Part>;
   struct Datacenter {
@@ -133,8 +146,7 @@ class RemoteCatalog {
     std::shared_ptr<const registry::Snapshot> snapshot;
     std::shared_ptr<const registry::PartUses> uses;
     Parts parts;
-    registry::Freshness freshness = registry::Freshness::kFresh;
-    uint64_t cut_off_ms = 0;  // Since when nobody there was heard; 0: somebody is.
+    registry::Freshness freshness = registry::Freshness::kFresh;  // Of its newest part.
   };
   struct Watcher;
   // What watchers are given; any thread. Shared with them.
@@ -153,10 +165,12 @@ class RemoteCatalog {
   void LoadKept();
   void TakeKept(const peer::v1::KeptPart& kept);
   void Keep(bool last);
-  int64_t AgeMs(const Datacenter& of, uint64_t now) const;
+  static int64_t AgeMs(const Part& part, uint64_t now);
   void Tick();
   // Notes which datacenters there are; true if that has changed.
   bool UpdateKnown();
+  // Parts that somebody watches and that are not there, as there was no room or no path for them.
+  void AddWatched();
   bool IsComplete() const;
   Part* FindOrAdd(const std::string& datacenter, const std::string& topic, absl::Status& why);
   Part& Add(const std::string& datacenter, const std::string& topic);
@@ -176,8 +190,9 @@ class RemoteCatalog {
                const absl::Status& why);
   void Tell(const std::string& datacenter, const std::string& topic,
             const peer::v1::WatchResponse& response);
-  void TellAge(const std::string& datacenter, Datacenter& of);
-  void SetFreshness(Datacenter& of);
+  void TellAge(const std::string& datacenter, const std::string& topic, Part& part);
+  // Of each part, and of all together.
+  void SetFreshness(const std::string& datacenter, Datacenter& of);
   void Publish();
   void PublishOwn(Datacenter& of);
   std::shared_ptr<Server> ServerAt(const std::string& address);
@@ -196,6 +211,7 @@ class RemoteCatalog {
   Published<registry::Snapshot> own_published_;
   registry::SharedFreshness own_freshness_{registry::Freshness::kFresh};
   std::map<int, Observer> observers_;
+  std::function<void()> on_told_;
   int next_subscription_ = 0;
   std::map<std::string, Datacenter> datacenters_;
   size_t part_count_ = 0, part_octets_ = 0;
@@ -207,7 +223,8 @@ class RemoteCatalog {
   bool closing_ = false;
   // Datacenters, the nearest first, and since when nobody has told of them; 0: somebody does.
   std::vector<std::pair<std::string, uint64_t>> known_;
-  bool was_complete_ = false;
+  std::atomic<bool> complete_{false};
+  uint64_t adopted_ms_ = 0;
   const uint64_t started_ms_;
   std::unique_ptr<LoopTimer> ticker_;
   std::unique_ptr<Loop> keep_loop_;  // Writes what is kept, which takes a while.

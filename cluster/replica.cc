@@ -6,7 +6,6 @@
 #include <uv.h>
 
 #include <algorithm>
-#include <latch>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -127,7 +126,8 @@ Replica::Replica(ReplicaOptions options, const Clock& clock)
       follower_(std::make_unique<CatalogFollower>(options_.datacenter, options_.node_name)),
       choice_(options_.node_name, options_.join,
               started_ms_ + static_cast<uint64_t>(absl::ToInt64Milliseconds(options_.join_after))),
-      cut_off_ms_(started_ms_),
+      cut_off_ms_(started_ms_ +
+                  static_cast<uint64_t>(absl::ToInt64Milliseconds(options_.join_after))),
       keep_loop_(std::make_unique<Loop>("replica-keep")),
       loop_(std::make_unique<Loop>("replica")) {}
 
@@ -161,8 +161,6 @@ void Replica::LoadKept() {
   kept_index_ = follower_->index();
   replica_counters_.has_catalog = 1;
   malloc_trim(0);
-  // Until a server is heard, nobody can say what has changed since.
-  heard_ms_ = 0;
   PHAROS_LOG(kInfo, "agent.client", "Loaded the kept copy of the catalog: index=%d age=%s",
              follower_->index(), absl::FormatDuration(clock_.Now() - fresh_at_));
   Publish();
@@ -203,6 +201,10 @@ void Replica::OnServer(const std::string& address, bool alive) {
   });
 }
 
+void Replica::OnServerGone(const std::string& address) {
+  loop_->Post([this, address] { choice_.Forget(address); });
+}
+
 void Replica::SetOnFollowing(std::function<void()> on_following) {
   loop_->PostAndWait([&] {
     on_following_ = std::move(on_following);
@@ -218,6 +220,13 @@ void Replica::Tick() {
   const uint64_t now = NowMs();
   if (stream_ != nullptr && now - heard_ms_ > kSilentMs) {
     PHAROS_LOG(kWarn, "agent.client", "The server at %s is silent; another is looked for",
+               remote_->address);
+    choice_.OnFailed(remote_->address, now);
+    ++replica_counters_.failures;
+    LeaveServer();
+  }
+  if (is_following() && now - leader_heard_ms_ > kLeaderlessMaxMs) {
+    PHAROS_LOG(kWarn, "agent.client", "The server at %s knows no leader; another is looked for",
                remote_->address);
     choice_.OnFailed(remote_->address, now);
     ++replica_counters_.failures;
@@ -266,7 +275,7 @@ void Replica::Follow(const std::string& address) {
   }
   ++replica_counters_.moves;
   heard_from_stream_ = false;
-  heard_ms_ = NowMs();
+  heard_ms_ = leader_heard_ms_ = NowMs();
   stream_ = new Stream(*this, ++streams_);
   stream_->request = follower_->Begin();
   stream_->request.set_pulses_only(options_.pulses_only);
@@ -288,6 +297,11 @@ void Replica::LeaveServer() {
 std::vector<std::string> Replica::Datacenters() const {
   const std::lock_guard lock(mutex_);
   return datacenters_.empty() ? std::vector<std::string>{options_.datacenter} : datacenters_;
+}
+
+bool Replica::IsComplete() const {
+  const std::lock_guard lock(mutex_);
+  return complete_;
 }
 
 std::optional<std::string> Replica::PathTo(const std::string&) {
@@ -323,6 +337,8 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
     LeaveServer();
     return Settle();
   }
+  // Reading an image takes a while.
+  heard_ms_ = NowMs();
   choice_.OnGood(remote_->address);
   replica_counters_.connected = 1;
   // What the image and its reading took is as much as the catalog.
@@ -340,13 +356,17 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
     choice_.SetKnown(servers, now);
     const std::lock_guard lock(mutex_);
     datacenters_.assign(pulse.datacenters().begin(), pulse.datacenters().end());
+    complete_ = pulse.complete();
     followed_ = remote_->address;
     const auto ago = static_cast<uint64_t>(std::max<int64_t>(pulse.last_contact_ms(), 0));
     contact_ms_ = now - std::min(now, ago);
+    if (pulse.leader().raft_id() != 0 && ago < kLeaderlessMs) leader_heard_ms_ = now;
   }
   const bool has_catalog = follower_->has_catalog() || options_.pulses_only;
-  const bool in_step =
-      has_catalog && !follower_->has_changes_here() && HasSeen(follower_->pulse().index());
+  const bool is_led = now - leader_heard_ms_ < kLeaderlessMs;
+  if (!is_led && std::exchange(following_, false)) cut_off_ms_ = now;
+  const bool in_step = is_led && has_catalog && !follower_->has_changes_here() &&
+                       HasSeen(follower_->pulse().index());
   has_leader_ = has_catalog && follower_->pulse().leader().raft_id() != 0;
   if (in_step) {
     replica_counters_.has_catalog = 1;
@@ -574,7 +594,7 @@ void Replica::AnswerVisible() {
 
 void Replica::Expire() {
   const uint64_t now = NowMs();
-  const bool cut_off = !following_ && now - cut_off_ms_ >= kCutOffMs;
+  const bool cut_off = !following_ && now >= cut_off_ms_ + kCutOffMs;
   for (Queued& queued : std::exchange(waiting_, {})) {
     if (cut_off) ApplyHere(queued);
     if (now < queued.deadline_ms) {

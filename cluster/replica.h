@@ -62,6 +62,10 @@ class Replica : public CatalogAccess, public PathFinder {
   // After so long without one, changes of this agent's own node are seen here though no server has
   // made them. Not before, as a server's whole catalog is then needed again.
   static constexpr uint64_t kCutOffMs = 1'000;
+  // A server that has not heard of a leader for so long is one that others may have left behind;
+  // and for so long, it is left for another.
+  static constexpr uint64_t kLeaderlessMs = 5'000;
+  static constexpr uint64_t kLeaderlessMaxMs = 15'000;
   // How often the copy is written at most, if it has changed.
   static constexpr uint64_t kKeepMs = 10'000;
 
@@ -71,8 +75,10 @@ class Replica : public CatalogAccess, public PathFinder {
   // Writes the copy, and answers all that waits with Unavailable or Unknown.
   ~Replica() override;
 
-  // What gossip says of the server at the address (IP:PORT). From any thread.
+  // What gossip says of the server at the address (IP:PORT): how it is, or that it has left for
+  // good. From any thread.
   void OnServer(const std::string& address, bool alive);
+  void OnServerGone(const std::string& address);
   // Called on the replica's thread whenever the catalog is a server's again after it was not; at
   // once where it is. To be set to nothing before what it uses ends.
   void SetOnFollowing(std::function<void()> on_following);
@@ -83,6 +89,7 @@ class Replica : public CatalogAccess, public PathFinder {
 
   // PathFinder: whatever the datacenter, the server that is followed asks on.
   std::vector<std::string> Datacenters() const override;
+  bool IsComplete() const override;
   std::optional<std::string> PathTo(const std::string& datacenter) override;
   void OnFailed(const std::string&, const std::string&) override {}
   void OnGood(const std::string&, const std::string&) override {}
@@ -169,7 +176,8 @@ class Replica : public CatalogAccess, public PathFinder {
   std::atomic<uint64_t> contact_ms_{0};  // When the leader was last heard of, by way of a server.
   mutable std::mutex mutex_;
   std::vector<std::string> datacenters_ ABSL_GUARDED_BY(mutex_);
-  std::string followed_ ABSL_GUARDED_BY(mutex_);  // The address; empty: nobody.
+  bool complete_ ABSL_GUARDED_BY(mutex_) = false;  // There are no others.
+  std::string followed_ ABSL_GUARDED_BY(mutex_);   // The address; empty: nobody.
   std::vector<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<size_t> outstanding_{0};
@@ -186,6 +194,7 @@ class Replica : public CatalogAccess, public PathFinder {
   bool following_ = false;   // The catalog is a server's.
   uint64_t cut_off_ms_ = 0;  // Since when it is not.
   uint64_t heard_ms_ = 0;
+  uint64_t leader_heard_ms_ = 0;  // By the server that is followed; or when that began.
   uint64_t better_asked_ms_ = 0;
   bool closing_ = false;
   std::deque<Queued> waiting_;

@@ -103,6 +103,9 @@ std::string Answerer::PartOf(const NameQuestion& question) const {
       return registry::ConnectPart(question.name);
     case NameForm::kPreparedQuery:
       return context_.query_snapshot == nullptr ? registry::QueriesPart() : std::string();
+    case NameForm::kApex:
+    case NameForm::kNameServer:
+      return registry::ServicePart("consul");  // The servers.
     default:
       return {};
   }
@@ -115,6 +118,8 @@ bool Answerer::Lacks(const std::string& part) {
     needed_part_ = std::make_unique<NeededPart>(NeededPart{config_.datacenter, part});
     return true;
   }
+  part_freshness_ =
+      std::max(part_freshness_, found->second->freshness.load(std::memory_order_relaxed));
   if (context_.clock != nullptr) {
     found->second->used_unix_s.store(absl::ToUnixSeconds(context_.clock->Now()),
                                      std::memory_order_relaxed);
@@ -153,9 +158,13 @@ Handled Answerer::AnswerOtherDatacenter() {
   if (context_.others == nullptr) return Negative(Rcode::kNxDomain);
   const auto* const known = context_.others->catalogs.Find(question_.datacenter);
   if (known != nullptr) return AnswerFrom(std::string(question_.datacenter), *known, nullptr);
-  if (config_.any_datacenter && question_.datacenter == kAnyDatacenter &&
-      (question_.form == NameForm::kService || question_.form == NameForm::kConnect)) {
-    return AnswerAnyDatacenter();
+  if (config_.any_datacenter && question_.datacenter == kAnyDatacenter) {
+    if (question_.form == NameForm::kService || question_.form == NameForm::kConnect) {
+      return AnswerAnyDatacenter();
+    }
+    if (question_.form == NameForm::kEmptyNonTerminal || question_.form == NameForm::kTag) {
+      return Negative(Rcode::kNoError);
+    }
   }
   // Who has no server to ask cannot say that there is no such datacenter.
   const bool may_ask = context_.freshness == registry::Freshness::kFresh;
@@ -170,7 +179,9 @@ Handled Answerer::AnswerAnyDatacenter() {
   Handled own = Answerer(query_, here, reply_).Answer();
   if (own.outcome != Outcome::kElsewhere) return own;
   const std::string part = PartOf(question_);
-  bool all_known = true;
+  // Who has no server to ask cannot know of all.
+  bool all_known =
+      context_.others->catalogs.complete && context_.freshness == registry::Freshness::kFresh;
   for (const std::string& name : context_.others->catalogs.nearest) {
     const auto* const known = context_.others->catalogs.Find(name);
     if (known == nullptr) continue;
@@ -200,7 +211,11 @@ std::optional<Handled> Answerer::LookForPart() {
                   {InfoCode::kNotSupported, "ingress gateways are known to those with all of it"});
   }
   const std::string part = PartOf(question_);
-  if (!Lacks(part)) return std::nullopt;
+  if (!Lacks(part)) {
+    if (part_freshness_ != registry::Freshness::kExpired) return std::nullopt;
+    return Refuse(Rcode::kServFail,
+                  {InfoCode::kNoReachableAuthority, "nobody could be asked for too long"});
+  }
   if (!IsUnavailable(config_.datacenter, part)) return NeedsPart();
   return Refuse(Rcode::kServFail,
                 {InfoCode::kNoReachableAuthority, "the datacenter cannot be reached"});
@@ -211,7 +226,8 @@ Handled Answerer::AnswerZone() {
   if (context_.parts != nullptr) {
     if (std::optional<Handled> lacking = LookForPart()) return *std::move(lacking);
   }
-  if (context_.freshness == registry::Freshness::kStale) {
+  if (context_.freshness == registry::Freshness::kStale ||
+      part_freshness_ == registry::Freshness::kStale) {
     writer_.SetError({InfoCode::kStaleAnswer, "no server can be reached"});
   }
   switch (question_.form) {
@@ -222,7 +238,8 @@ Handled Answerer::AnswerZone() {
     case NameForm::kEmptyNonTerminal:
       return Negative(Rcode::kNoError);
     case NameForm::kTag:
-      return Negative(snapshot_.HasTag(question_.tag) ? Rcode::kNoError : Rcode::kNxDomain);
+      // No part says which tags there are.
+      return Negative(NoErrorIf(context_.parts != nullptr || snapshot_.HasTag(question_.tag)));
     case NameForm::kNode:
       return AnswerNode();
     case NameForm::kService:
@@ -233,12 +250,20 @@ Handled Answerer::AnswerZone() {
     case NameForm::kAddress:
       return AnswerSpelledAddress();
     default:
-      return Negative(Rcode::kNxDomain);
+      return Negative(NoErrorIf(IsOtherDatacenter(question_.name)));
   }
 }
 
+bool Answerer::IsOtherDatacenter(std::string_view name) const {
+  if (context_.others == nullptr || name.empty()) return false;
+  return context_.others->catalogs.Find(name) != nullptr ||
+         (config_.any_datacenter && name == kAnyDatacenter);
+}
+
 bool Answerer::KnowsDatacenter() const {
+  // Of a query that failed over to here, the name says where it stands.
   return question_.datacenter.empty() || question_.datacenter == config_.datacenter ||
+         context_.query_snapshot != nullptr ||
          (context_.is_any && question_.datacenter == kAnyDatacenter);
 }
 
@@ -252,8 +277,13 @@ Handled Answerer::AnswerReverse() {
   // Their records name the main domain: a reverse name does not say which was meant.
   question_.zone = &config_.zones.front();
   const registry::AddressEntry* entry = nullptr;
-  if (reverse.kind == ReverseName::kAddress && query_.qclass == RrClass::kIn) {
+  const bool believed = context_.freshness == registry::Freshness::kFresh ||
+                        context_.freshness == registry::Freshness::kStale;
+  if (believed && reverse.kind == ReverseName::kAddress && query_.qclass == RrClass::kIn) {
     entry = snapshot_.FindAddress(reverse.address);
+  }
+  if (entry != nullptr && context_.freshness == registry::Freshness::kStale) {
+    writer_.SetError({InfoCode::kStaleAnswer, "no server can be reached"});
   }
   if (entry != nullptr) {
     const bool wants_ptr = query_.qtype == RrType::kPtr || query_.qtype == RrType::kAny;
@@ -267,6 +297,7 @@ Handled Answerer::AnswerReverse() {
   if (reverse.kind == ReverseName::kOther || query_.qclass != RrClass::kIn) {
     return Refuse(Rcode::kRefused, {InfoCode::kNotAuthoritative});
   }
+  if (!believed) return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
   const bool exists = entry != nullptr || reverse.kind == ReverseName::kPart;
   AddReverseSoa(reverse);
   return FinishWith(exists ? Rcode::kNoError : Rcode::kNxDomain);

@@ -38,6 +38,8 @@ struct Candidates {
   const registry::Node* nearest = nullptr;  // Its instances go first.
 };
 
+inline Rcode NoErrorIf(bool exists) { return exists ? Rcode::kNoError : Rcode::kNxDomain; }
+
 class Answerer {
  public:
   Answerer(const Query& query, const AnswerContext& context, MutableOctets reply);
@@ -63,6 +65,7 @@ class Answerer {
   Handled AnswerFrom(const std::string& datacenter,
                      const registry::RemoteCatalogs::Datacenter& known,
                      const registry::Snapshot* query_snapshot);
+  bool IsOtherDatacenter(std::string_view name) const;
   // Where the snapshot is one of parts: what becomes of the question when its part is not there.
   std::optional<Handled> LookForPart();
   // Whether the part is missing in the snapshot, so that nothing can be said before it is there.
@@ -194,6 +197,7 @@ class Answerer {
   uint16_t addr_suffix_offset_ = 0;
   std::vector<UpstreamQuestion> needed_;
   std::unique_ptr<NeededPart> needed_part_;
+  registry::Freshness part_freshness_ = registry::Freshness::kFresh;  // Of what was looked for.
   Rcode chain_end_ = Rcode::kNoError;  // Of the name that a chain of CNAMEs ends at.
   // What candidates were chosen from, where the snapshot has nothing ready.
   struct Chosen {

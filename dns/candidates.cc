@@ -28,8 +28,6 @@ bool HasTagBelow(const registry::ServiceEntry& entry, std::string_view tag) {
   });
 }
 
-Rcode NoErrorIf(bool exists) { return exists ? Rcode::kNoError : Rcode::kNxDomain; }
-
 // `_<name>._<anything>` as the name of a query (RFC 2782's form); empty if it is not of that form.
 std::string_view NameInSrvForm(std::string_view name) {
   const size_t last_dot = name.rfind('.');

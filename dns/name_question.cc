@@ -127,11 +127,16 @@ NameForm FormWithoutKeyword(const Labels& labels, size_t count, const AnswerConf
   if (count == 1) {
     if (first == "ns") return NameForm::kNameServer;
     if (first == "dc" || first == config.datacenter) return NameForm::kEmptyNonTerminal;
+    question.name = first;
     return ReadTag(first, question);
   }
   // Before the labels behind the first are read as a datacenter, of which `dc` would be one.
   const bool own_dc = count == 2 && first == config.datacenter && labels.Get(1) == "dc";
   if (own_dc) return NameForm::kEmptyNonTerminal;
+  if (count == 2 && labels.Get(1) == "dc" && config.datacenter != "dc") {
+    question.name = first;
+    return NameForm::kNone;
+  }
   const bool below_own =
       ReadDatacenter(labels, 1, count, question) && question.datacenter == config.datacenter;
   return below_own ? ReadTag(first, question) : NameForm::kNone;

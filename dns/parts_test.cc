@@ -106,6 +106,24 @@ TEST_F(Parts, OfAnotherDatacenterAreAskedForFirst) {
   EXPECT_THAT(Ask("alpha.node.dc2.consul.").Status(), StartsWith("SERVFAIL"));
 }
 
+TEST_F(Parts, DatacentersAreNamesWithOthersBelowThem) {
+  Know("dc2", Of("dc2", "10.2.0.1", {}));
+  config_.any_datacenter = true;
+  for (const char* name : {"dc2.consul.", "dc2.dc.consul.", "dc1.consul.", "any.consul.",
+                           "service.dc2.consul.", "service.any.consul."}) {
+    EXPECT_THAT(Ask(name).Status(), StartsWith("NOERROR")) << name;
+  }
+  for (const char* name : {"dc3.consul.", "dc3.dc.consul.", "service.dc3.consul."}) {
+    EXPECT_THAT(Ask(name).Status(), StartsWith("NXDOMAIN")) << name;
+  }
+}
+
+TEST_F(Parts, AReverseNameIsBelievedAsFarAsTheCatalogIs) {
+  EXPECT_THAT(Ask("1.0.1.10.in-addr.arpa.", RrType::kPtr).Status(), StartsWith("NOERROR"));
+  freshness_ = Freshness::kExpired;
+  EXPECT_THAT(Ask("1.0.1.10.in-addr.arpa.", RrType::kPtr).Status(), StartsWith("SERVFAIL"));
+}
+
 TEST_F(Parts, OfTheOwnDatacenterAreAskedForWhereItHasNoMore) {
   on_demand_ = true;
   EXPECT_EQ(Needed("web.service.consul."), (NeededPart{"dc1", "sweb"}));
@@ -114,6 +132,8 @@ TEST_F(Parts, OfTheOwnDatacenterAreAskedForWhereItHasNoMore) {
               ElementsAre("web.service.consul. 0 IN A 10.1.0.9"));
   EXPECT_THAT(Ask("none.service.consul.").Status(), StartsWith("NXDOMAIN"));
   EXPECT_EQ(Needed("alpha.node.dc1.consul."), (NeededPart{"dc1", "nalpha"}));
+  EXPECT_EQ(Needed("consul."), (NeededPart{"dc1", "sconsul"}))
+      << "its servers are its name servers";
   // Nobody has all gateways here, so that nobody can say that there is none.
   EXPECT_THAT(Ask("web.ingress.consul.").Status(), StartsWith("SERVFAIL"));
   unavailable_ = {{"dc1", "sother"}};
@@ -149,6 +169,10 @@ TEST_F(Parts, AnyDatacenterIsTheNearestThatHasInstances) {
       << "the one cut off may have some";
   catalogs_.datacenters["dc3"] = Of("dc3", "", {"sweb"});
   EXPECT_THAT(Ask("web.service.any.consul.").Status(), StartsWith("NXDOMAIN"));
+  // Who may not know of all datacenters cannot say that none has any.
+  catalogs_.complete = false;
+  EXPECT_THAT(Ask("web.service.any.consul.").Status(), StartsWith("SERVFAIL"));
+  catalogs_.complete = true;
   // A datacenter of that name is that datacenter.
   Know("any", Of("any", "10.7.0.1", {"sweb"}));
   EXPECT_THAT(Ask("web.service.any.consul.").answer,

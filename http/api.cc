@@ -38,8 +38,8 @@ void Api::Handle(std::shared_ptr<Exchange> exchange) {
   if (!router_.Admits(exchange)) return;
   // Who asks has said what addresses it wants, whatever those who answer want.
   const bool translate = context_.defaults.translate && *datacenter != context_.defaults.datacenter;
-  context_.forward(
-      ToMessage(exchange->request(), *std::move(datacenter)),
+  std::function<void()> give_up = context_.forward(
+      ToMessage(exchange->request(), *std::move(datacenter), context_.node_name),
       [mailbox = mailbox_, exchange, translate](absl::StatusOr<peer::v1::HttpResponse> response) {
         LoopMailbox::Post(mailbox, [exchange, translate, response = std::move(response)]() mutable {
           if (!response.ok()) {
@@ -54,6 +54,7 @@ void Api::Handle(std::shared_ptr<Exchange> exchange) {
           exchange->Respond(std::move(answer));
         });
       });
+  if (give_up) exchange->OnGone(std::move(give_up));
 }
 
 JsonWriter Api::MakeJson(const Request& request) const {

@@ -46,9 +46,10 @@ struct ApiContext {
   Answers answers = Answers::kAll;
   // Any thread: all datacenters that are known, the nearest first.
   std::function<std::vector<std::string>()> datacenters;
-  // Has a request answered by another agent, of the datacenter that it says; null: by nobody.
-  std::function<void(peer::v1::HttpRequest,
-                     std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>)>
+  // Has a request answered by another agent, of the datacenter that it says; null: by nobody. What
+  // it returns is called when the client has gone; maybe null.
+  std::function<std::function<void()>(peer::v1::HttpRequest,
+                                      std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>)>
       forward;
   // Parts of other datacenters' catalogs; null: there are none.
   cluster::RemoteCatalog* remote = nullptr;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "http/errors.h"
 
 namespace pharos::http {
@@ -67,6 +68,23 @@ void TakeWan(Json& value) {
 
 }  // namespace
 
+namespace {
+
+// What a body says of where it belongs, in lower case; empty: nothing that can be read.
+std::string DatacenterOf(const std::string& body) {
+  if (!absl::StrContainsIgnoreCase(body, "datacenter")) return {};
+  const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+  if (!json.is_object()) return {};
+  for (const auto& [key, value] : json.items()) {
+    if (absl::EqualsIgnoreCase(key, "datacenter") && value.is_string()) {
+      return absl::AsciiStrToLower(value.get<std::string>());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string WithWanAddresses(const std::string& body) {
   constexpr int kIndent = 4;
   Json json = Json::parse(body, nullptr, false);
@@ -87,6 +105,8 @@ std::optional<std::string> AnsweredElsewhere(const Request& request, const std::
   }
   const std::string_view given = request.Parameter("dc").value_or("");
   std::string datacenter = absl::AsciiStrToLower(absl::string_view(given.data(), given.size()));
+  const bool has_body = path == "/v1/catalog/register" || path == "/v1/catalog/deregister";
+  if (datacenter.empty() && has_body) datacenter = DatacenterOf(request.body);
   if (!datacenter.empty() && datacenter != own) return datacenter;
   const bool servers_only = path.starts_with("/v1/snapshot") ||
                             (path.starts_with("/v1/operator/") && path != "/v1/operator/keyring");
@@ -99,12 +119,16 @@ std::optional<std::string> AnsweredElsewhere(const Request& request, const std::
   return std::nullopt;
 }
 
-peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter) {
+peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter,
+                                const std::string& node_name) {
   peer::v1::HttpRequest message;
   message.set_datacenter(std::move(datacenter));
   message.set_method(std::string(request.method_name));
   message.set_path(request.path);
   CopyPairs(request.query, *message.mutable_parameters());
+  for (peer::v1::HttpPair& pair : *message.mutable_parameters()) {
+    if (pair.name() == "near" && pair.value() == "_agent") pair.set_value(node_name);
+  }
   CopyPairs(request.headers, *message.mutable_headers());
   message.set_body(request.body);
   return message;
@@ -170,7 +194,13 @@ class ForwardedRequests::ForwardedExchange : public Exchange {
     Respond(std::move(streamed_));
   }
   bool gone() const override { return !done_; }
-  void OnGone(std::function<void()>) override {}
+  void OnGone(std::function<void()> callback) override { on_gone_ = std::move(callback); }
+  // Nobody waits for the answer any more.
+  void Leave() {
+    if (!done_) return;
+    std::exchange(done_, nullptr)(absl::CancelledError("who asked has gone"));
+    if (const auto on_gone = std::exchange(on_gone_, nullptr)) on_gone();
+  }
 
  private:
   static constexpr size_t kStreamOctetsMax = size_t{2} << 30;
@@ -178,6 +208,7 @@ class ForwardedRequests::ForwardedExchange : public Exchange {
   Loop& loop_;
   const Request request_;
   ForwardDone done_;
+  std::function<void()> on_gone_;
   Response streamed_;
   std::string text_;
 };
@@ -188,6 +219,10 @@ ForwardedRequests::ForwardedRequests(const ApiContext& context,
   ApiContext own = context;
   // What comes from another agent goes to no third.
   own.forward = nullptr;
+  // Who sends it on has asked whether its client may.
+  own.router.block_endpoints.clear();
+  own.router.allow_writes_from.clear();
+  mailbox_ = std::make_shared<LoopMailbox>(*loop_);
   loop_->PostAndWait([&] {
     api_ = std::make_unique<Api>(*loop_, own);
     add_routes(*api_);
@@ -195,14 +230,16 @@ ForwardedRequests::ForwardedRequests(const ApiContext& context,
 }
 
 ForwardedRequests::~ForwardedRequests() {
+  mailbox_->Close();
   loop_->PostAndWait([this] { api_.reset(); });
   loop_->Stop();
 }
 
-void ForwardedRequests::Handle(peer::v1::HttpRequest request, ForwardDone done) {
+std::function<void()> ForwardedRequests::Handle(peer::v1::HttpRequest request, ForwardDone done) {
   if (running_->fetch_add(1) >= kRequestsMax) {
     running_->fetch_sub(1);
-    return done(absl::ResourceExhaustedError("too many requests of others are waiting"));
+    done(absl::ResourceExhaustedError("too many requests of others are waiting"));
+    return nullptr;
   }
   const auto counted = [running = running_,
                         done = std::move(done)](absl::StatusOr<peer::v1::HttpResponse> response) {
@@ -211,9 +248,14 @@ void ForwardedRequests::Handle(peer::v1::HttpRequest request, ForwardDone done) 
   };
   auto exchange =
       std::make_shared<ForwardedExchange>(*loop_, FromMessage(std::move(request)), counted);
-  loop_->Post([this, exchange = std::move(exchange)] {
+  loop_->Post([this, exchange] {
     if (api_ != nullptr) api_->Handle(exchange);
   });
+  return [mailbox = mailbox_, weak = std::weak_ptr<ForwardedExchange>(exchange)] {
+    LoopMailbox::Post(mailbox, [weak] {
+      if (const auto alive = weak.lock()) alive->Leave();
+    });
+  };
 }
 
 }  // namespace pharos::http

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/loop.h"
+#include "base/loop_mailbox.h"
 #include "http/api.h"
 #include "http/message.h"
 #include "proto/peer.pb.h"
@@ -23,7 +24,9 @@ using ForwardDone = std::function<void(absl::StatusOr<peer::v1::HttpResponse>)>;
 std::optional<std::string> AnsweredElsewhere(const Request& request, const std::string& own,
                                              Answers answers);
 
-peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter);
+// Whom `near=_agent` means is said by the name of this agent's node.
+peer::v1::HttpRequest ToMessage(const Request& request, std::string datacenter,
+                                const std::string& node_name);
 // Its client is not told.
 Request FromMessage(peer::v1::HttpRequest message);
 peer::v1::HttpResponse ToMessage(const Response& response);
@@ -38,20 +41,22 @@ std::string WithWanAddresses(const std::string& body);
 class ForwardedRequests {
  public:
   // At one time; one more is refused.
-  static constexpr size_t kRequestsMax = 1024;
+  static constexpr size_t kRequestsMax = 8192;
 
   // `add_routes` adds further ones to it.
   ForwardedRequests(const ApiContext& context, const std::function<void(Api&)>& add_routes);
   // Answers all that is left with an error.
   ~ForwardedRequests();
 
-  // Any thread. `done` is called once, on any.
-  void Handle(peer::v1::HttpRequest request, ForwardDone done);
+  // Any thread. `done` is called once, on any. What is returned is to be called when who asked has
+  // gone, on any thread and at any time.
+  std::function<void()> Handle(peer::v1::HttpRequest request, ForwardDone done);
 
  private:
   class ForwardedExchange;
   std::unique_ptr<Api> api_;  // Of the loop.
   std::unique_ptr<Loop> loop_;
+  std::shared_ptr<LoopMailbox> mailbox_;
   // Shared with requests that may be answered when this has ended.
   std::shared_ptr<std::atomic<size_t>> running_ = std::make_shared<std::atomic<size_t>>(0);
 };

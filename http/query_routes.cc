@@ -247,15 +247,19 @@ std::shared_ptr<FailOver> MakeFailOver(Api& api, const std::string& name_or_id, 
   const auto& rules = job->selection.failover();
   if (rules.nearest_n() == 0 && rules.datacenters_size() == 0) return nullptr;
   if (!registry::SelectInstances(*snapshot, job->selection).empty()) return nullptr;
-  for (const std::string& name : api.context().remote->paths().Datacenters()) {
-    if (name == api.context().defaults.datacenter) continue;
+  const std::vector<std::string> known = api.context().remote->paths().Datacenters();
+  const std::string& own = api.context().defaults.datacenter;
+  for (const std::string& name : known) {
+    if (name == own) continue;
     if (static_cast<int>(job->order.size()) >= rules.nearest_n()) break;
     job->order.push_back(name);
   }
+  // Those that nobody knows are passed over, and do not count.
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   for (const std::string& name : rules.datacenters()) {
-    if (std::find(job->order.begin(), job->order.end(), name) == job->order.end()) {
-      job->order.push_back(name);
-    }
+    if (name != own && has(known, name) && !has(job->order, name)) job->order.push_back(name);
   }
   const std::string service = registry::LowerCase(job->selection.service());
   job->part =

@@ -5,6 +5,7 @@
 
 #include "base/ip_address.h"
 #include "registry/records.h"
+#include "registry/remote_catalogs.h"
 
 namespace pharos::registry {
 namespace {
@@ -95,12 +96,31 @@ bool PartialCatalog::HasService(const std::string& except, const std::string& no
   });
 }
 
+bool PartialCatalog::ApplyHere(const catalog::v1::Command& command) {
+  if (!Apply(command)) return false;
+  const auto note = [this](const catalog::v1::Command& each) {
+    if (!each.has_register_()) return;
+    const catalog::v1::Register& change = each.register_();
+    const std::string node = LowerCase(change.node().name());
+    Part& part = parts_[WholeNodePart(node)];
+    std::set<std::string>& services = part.services[node];
+    for (const auto& service : change.services()) {
+      services.insert(service.id().empty() ? service.name() : service.id());
+    }
+    for (const auto& check : change.checks()) checks_[node][check.id()] = check.service_id();
+  };
+  if (!command.has_batch()) note(command);
+  for (const auto& each : command.batch().commands()) note(each);
+  return true;
+}
+
 bool PartialCatalog::AddNode(catalog::v1::ImageNode node, Part& part) {
   const std::string name = LowerCase(node.node().name());
   catalog::v1::Command command;
   catalog::v1::Register& change = *command.mutable_register_();
-  // Ids of nodes are of no use here, and two parts may be of different times.
-  node.mutable_node()->clear_id();
+  // Ids of nodes are of no use here, and two parts may be of different times; but for the node that
+  // is compared with what the agent on it has.
+  if (!parts_.contains(WholeNodePart(name))) node.mutable_node()->clear_id();
   if (translate_) Translate(*node.mutable_node());
   *change.mutable_node() = std::move(*node.mutable_node());
   std::set<std::string> services;

@@ -24,8 +24,9 @@ class PartialCatalog {
   // takes are left out; says how many those were.
   size_t Set(const std::string& part, const catalog::v1::ImageChunk& records);
   void Remove(const std::string& part);
-  // A change made here alone, until a part says otherwise; false if no catalog takes it.
-  bool ApplyHere(const catalog::v1::Command& command) { return Apply(command); }
+  // A change of a node and what is on it that is made here alone, until the part of that whole node
+  // is told again; false if no catalog takes it.
+  bool ApplyHere(const catalog::v1::Command& command);
 
   // As it now stands; index 1 when it is empty.
   std::unique_ptr<const Snapshot> MakeSnapshot();

@@ -55,9 +55,12 @@ TEST(PartialCatalog, HasANodeWithAllThatIsRegisteredOnIt) {
   ASSERT_TRUE(partial.ApplyHere(Register("a", "web", 1, catalog::v1::HEALTH_STATUS_CRITICAL)));
   seen = partial.MakeSnapshot();
   EXPECT_EQ(InstancesOf(*seen, "web"), "a:1/2 ");
+  ASSERT_TRUE(partial.ApplyHere(Register("a", "ghost", 9, catalog::v1::HEALTH_STATUS_PASSING)));
   partial.Set("wa", node);
   seen = partial.MakeSnapshot();
   EXPECT_EQ(InstancesOf(*seen, "web"), "a:1/0 ");
+  EXPECT_EQ(InstancesOf(*seen, "ghost"), "") << "nobody but this agent has heard of it";
+  EXPECT_EQ(seen->FindNode("a")->checks.size(), 2u);
 }
 
 TEST(PartialCatalog, HasWhatItsPartsSayAndLetsGoOfWhatTheySayNoMore) {

@@ -15,9 +15,11 @@
 
 namespace pharos::registry {
 
-// One part, and when it was last used, so that what nobody uses can be let go.
+// One part: how far it may be believed, and when it was last used, so that what nobody uses can be
+// let go.
 struct PartUse {
   std::atomic<int64_t> used_unix_s{0};
+  std::atomic<Freshness> freshness{Freshness::kFresh};
 };
 // The parts that are told one by one, each by a text: a service, a service in the mesh, a node
 // alone, a node with all that is registered on it (names in lower case), or all prepared queries.

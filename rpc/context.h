@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/loop_mailbox.h"
 #include "cluster/catalog_access.h"
@@ -30,5 +31,10 @@ struct Context {
   // The agent is stopping: streams end, and what they hold stays.
   const std::atomic<bool>& stopping;
 };
+
+// Calls `then` once what the topics are about is there: at once and on this thread where it is
+// already, else on the thread `grpc`, and not at all when the server has ended by then.
+void WhenThere(const Context& context, const std::vector<std::string>& topics,
+               cluster::CatalogAccess::StatusDone then);
 
 }  // namespace pharos::rpc

@@ -99,7 +99,7 @@ void DiscoveryService::AnswerWhenThere(const std::string& topic, const Request& 
                                        Response* response,
                                        const std::shared_ptr<UnaryCall>& answer) {
   // The request and the response are the call's, which may be over when it is there.
-  context_.consensus.Have({topic}, [this, request, response, answer](const absl::Status& there) {
+  WhenThere(context_, {topic}, [this, request, response, answer](const absl::Status& there) {
     Response filled;
     const absl::Status status = there.ok() ? Fill(request, filled) : there;
     if (!status.ok()) return answer->Fail(status);

@@ -67,7 +67,7 @@ class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<Healt
   const std::string name = request->service();
   std::vector<std::string> topics;
   if (!IsOwn(name)) topics.push_back(cluster::ServiceTopic(registry::LowerCase(name)));
-  context_.consensus.Have(topics, [this, answer, name, response](const absl::Status& there) {
+  WhenThere(context_, topics, [this, answer, name, response](const absl::Status& there) {
     if (!there.ok()) return answer->Fail(there);
     const HealthCheckResponse::ServingStatus status = StatusOf(name, context_);
     if (status == HealthCheckResponse::SERVICE_UNKNOWN) {

@@ -89,20 +89,21 @@ class SendingStream : public Reactor,
   // SendNext is to be thought of, too, when one of these topics changes; in place of earlier ones.
   // It is called, too, once what concerns them is there; until then nothing is to be sent.
   void Follow(std::vector<std::string> topics, TopicHub::Wake wake) {
-    context_.hub.Remove(wake_id_);
+    const uint64_t before = wake_id_;
     wake_id_ = context_.hub.Add(topics, std::move(wake));
+    context_.hub.Remove(before);
     lacks_ = true;
-    context_.consensus.Have(
-        topics, [weak = this->weak_from_this(), id = wake_id_](const absl::Status& status) {
-          const auto self = weak.lock();
-          if (self == nullptr) return;
-          self->Post([id, status](SendingStream& stream) {
-            if (stream.finished_ || stream.wake_id_ != id) return;
-            if (!status.ok()) return stream.End(status);
-            stream.lacks_ = false;
-            stream.SendNext();
-          });
-        });
+    // It may be there only when the stream, or its server, has ended.
+    context_.consensus.Have(topics, [mailbox = context_.mailbox, weak = this->weak_from_this(),
+                                     id = wake_id_](const absl::Status& status) {
+      LoopMailbox::Post(mailbox, [weak, id, status] {
+        const auto stream = weak.lock();
+        if (stream == nullptr || stream->finished_ || stream->wake_id_ != id) return;
+        if (!status.ok()) return stream->End(status);
+        stream->lacks_ = false;
+        stream->SendNext();
+      });
+    });
   }
   void End(const absl::Status& status) {
     if (finished_) return;

@@ -1,8 +1,20 @@
 #include "rpc/topic_hub.h"
 
+#include <thread>
 #include <utility>
 
+#include "rpc/context.h"
+
 namespace pharos::rpc {
+
+void WhenThere(const Context& context, const std::vector<std::string>& topics,
+               cluster::CatalogAccess::StatusDone then) {
+  context.consensus.Have(topics, [mailbox = context.mailbox, caller = std::this_thread::get_id(),
+                                  then = std::move(then)](const absl::Status& there) {
+    if (std::this_thread::get_id() == caller) return then(there);
+    LoopMailbox::Post(mailbox, [then, there] { then(there); });
+  });
+}
 
 TopicHub::TopicHub(Loop& loop, cluster::CatalogAccess& consensus)
     : consensus_(consensus),

@@ -38,16 +38,17 @@ absl::Status Watches::Follow(WatchStream& stream, const std::string& key,
   Followed& followed = *found->second;
   followed.streams.insert(&stream);
   stream.followed_ = &followed;
-  context_.consensus.Have(followed.view->Topics(), [weak = stream.weak_from_this(),
-                                                    resume_index](const absl::Status& there) {
-    const auto alive = weak.lock();
-    if (alive == nullptr) return;
-    alive->Post([there, resume_index](WatchStream& self) {
-      if (self.finished_) return;
-      if (!there.ok()) return self.End(there);
-      self.watches_.Begin(self, resume_index);
-    });
-  });
+  // It may be there only when the stream, or its server, has ended.
+  context_.consensus.Have(followed.view->Topics(),
+                          [mailbox = context_.mailbox, weak = stream.weak_from_this(),
+                           resume_index](const absl::Status& there) {
+                            LoopMailbox::Post(mailbox, [weak, there, resume_index] {
+                              const auto self = weak.lock();
+                              if (self == nullptr || self->finished_) return;
+                              if (!there.ok()) return self->End(there);
+                              self->watches_.Begin(*self, resume_index);
+                            });
+                          });
   return absl::OkStatus();
 }
 

@@ -157,6 +157,7 @@ absl::StatusOr<int> ShowInstances(const ApiClient& client, const ParsedFlags& pa
   }
   ASSIGN_OR_RETURN(const ApiReply reply, client.Get("operator/usage"));
   const json value = json::parse(reply.body, nullptr, false);
+  if (!value.is_object()) return absl::InternalError("the answer is no JSON object");
   uint64_t services = 0, instances = 0;
   json of_mesh = json::object();
   const json datacenters = value.value("Usage", json::object());

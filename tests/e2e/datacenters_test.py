@@ -1,6 +1,7 @@
 """Two datacenters: names of one asked in the other, and what is left of them when one is cut off."""
 import pathlib
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -84,6 +85,21 @@ class Datacenters(unittest.TestCase):
                 "Node": "w", "Address": "10.2.9.9", "Service": {"Service": f"w-{agent.name}"}})
             self.assertEqual(status, 200, said)
             self.assertIn(f"w-{agent.name}", self.there.get("/v1/catalog/services"))
+            status, _, said = agent.ask("PUT", "/v1/catalog/register", {
+                "Node": "w", "Datacenter": "dc2", "Address": "10.2.9.9",
+                "Service": {"Service": f"body-{agent.name}"}})
+            self.assertEqual(status, 200, said)
+            self.assertIn(f"body-{agent.name}", self.there.get("/v1/catalog/services"))
+            # Who waits there for a change is told here, and who leaves is not waited for.
+            index = int(headers["x-consul-index"])
+            woken = []
+            waiter = threading.Thread(target=lambda agent=agent, index=index: woken.append(agent.ask(
+                "GET", f"/v1/catalog/service/new-{agent.name}?dc=dc2&index={index}&wait=20s",
+                seconds=25)))
+            waiter.start()
+            self.register(f"new-{agent.name}", "10.2.1.7", node="api-node")
+            waiter.join()
+            self.assertIn(b"10.2.1.7", woken[0][2])
             self.assertNotIn(f"w-{agent.name}", agent.get("/v1/catalog/services"))
         # Of a client agent, what only servers do is answered by a server.
         raft = self.here[1].get("/v1/operator/raft/configuration")
@@ -96,11 +112,12 @@ class Datacenters(unittest.TestCase):
                                          "Failover": {"Datacenters": ["dc9", "dc2"]}}})
         self.assertEqual(status, 200, said)
         for agent in self.here:
-            self.wait_addresses(agent, "cache.query.consul", {"10.2.2.1"})
+            for name in ("cache.query.consul", "cache.query.dc1.consul"):
+                self.wait_addresses(agent, name, {"10.2.2.1"})
             srv = agent.dig("cache.query.consul", "SRV")
             self.assertEqual(srv.rdata(), ["1 1 80 cache-node.node.dc2.consul."])
             found = agent.get("/v1/query/cache/execute")
-            self.assertEqual((found["Datacenter"], found["Failovers"]), ("dc2", 2))
+            self.assertEqual((found["Datacenter"], found["Failovers"]), ("dc2", 1))
             self.assertEqual([each["Node"]["Node"] for each in found["Nodes"]], ["cache-node"])
         # An instance here goes first.
         self.here[0].ask("PUT", "/v1/catalog/register", {

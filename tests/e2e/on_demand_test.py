@@ -59,10 +59,6 @@ class OnDemand(unittest.TestCase):
             self.assertLessEqual(one.metric("pharos_parts"), 8)
             self.assertGreater(one.metric("pharos_parts_evicted_total"), 0)
             self.assertEqual(addresses(one, "web.service.consul"), right)
-            # What is registered here and is not in its definitions is put right.
-            status, _, _ = two.ask("PUT", "/v1/catalog/register", {
-                "Node": one.name, "Address": "127.0.0.1", "Service": {"Service": "stray"}})
-            self.assertEqual(status, 200)
             self.assertEqual(one.ask("PUT", "/v1/agent/service/deregister/web-10.1.1.1")[0], 200)
             dc.wait(lambda: "10.1.1.1" not in addresses(two, "web.service.consul"), "one less")
 
