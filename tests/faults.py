@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import servers
@@ -98,7 +99,7 @@ class Agent(servers.Server):
 
 class Fleet:
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        self.seed, self.random = seed, random.Random(seed)
         self.folder = tempfile.TemporaryDirectory(prefix="pharos-faults-")
         run("ip", "link", "set", "lo", "up")
         for name, address in (("dc1", "10.91.1.254/24"), ("dc2", "10.91.2.254/24"),
@@ -111,6 +112,8 @@ class Fleet:
                        for dc in (1, 2) for number in range(SERVERS + CLIENTS)]
         self.written = {1: [], 2: []}  # Addresses of `fixed`, also those nobody acknowledged.
         self.acknowledged = {1: 0, 2: 0}
+        self.calm_from = float("inf")  # From then on, nothing has failed since.
+        self.settled = {1: 0, 2: 0}  # How many values had been written a second ago, in calm.
         self.troubled_until = 0.0  # Until then parts of the fleet may not know of each other.
 
     def set_wan(self, up):
@@ -143,9 +146,6 @@ class Fleet:
             return status == 200
         return False
 
-    def healed(self):
-        return self.wan and all(agent.running and not agent.cut for agent in self.agents)
-
     def end(self):
         for agent in self.agents:
             if agent.process is not None:
@@ -162,6 +162,7 @@ class Asker:
     def __init__(self, fleet):
         self.fleet = fleet
         self.problems, self.counts = [], collections.Counter()
+        self.random = random.Random(fleet.seed)  # The faults are those of the seed, however fast it is.
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -178,12 +179,19 @@ class Asker:
 
     def _names(self, agent):
         for dc in (1, 2):
-            suffix = "consul" if dc == agent.dc and self.fleet.random.random() < 0.5 else f"dc{dc}.consul"
+            suffix = "consul" if dc == agent.dc and self.random.random() < 0.5 else f"dc{dc}.consul"
             yield dc, "fixed", f"fixed.service.{suffix}"
             yield dc, "mine", f"mine.service.{suffix}"
             yield dc, "none", f"none.service.{suffix}"
 
     def _run(self):
+        try:
+            self._ask()
+        except Exception:
+            self.problems.append(traceback.format_exc())
+            say(f"PROBLEM {self.problems[-1]}")
+
+    def _ask(self):
         waiting = {}  # By id: agent, its process, datacenter, kind, name, when.
         ident, due = 0, time.monotonic()
         while not self._end.is_set() or waiting:
@@ -225,6 +233,8 @@ class Asker:
         addresses = {socket.inet_ntoa(rdata) for section, rtype, _, _, rdata in
                      wire.records(message) if section == "answer" and rtype == wire.TYPES["A"]}
         fresh_start = time.monotonic() - agent.started_at < 15
+        # Nothing has failed for a while.
+        calm = time.monotonic() > self.fleet.calm_from + 2 and not fresh_start
         if rcode == wire.SERVFAIL:
             # To say that it cannot be known is right where it cannot.
             elsewhere = dc != agent.dc and code == NO_AUTHORITY
@@ -238,8 +248,15 @@ class Asker:
             right = set(self.fleet.written[dc])
             if len(addresses) != 1 or not addresses <= right:
                 self._problem(agent, name, f"RCODE {rcode} {addresses} EDE {code}")
-        elif not addresses <= {f"10.{dc}.1.{SERVERS + i}" for i in range(CLIENTS)}:
-            self._problem(agent, name, f"RCODE {rcode} {addresses}")
+            elif calm:
+                # What was acknowledged a second ago is seen by everybody.
+                old = set(self.fleet.written[dc][:max(0, self.fleet.settled[dc] - 1)])
+                if addresses <= old:
+                    self._problem(agent, name, f"{addresses} is of the past")
+        else:
+            right = {f"10.{dc}.1.{SERVERS + i}" for i in range(CLIENTS)}
+            if not addresses <= right or calm and addresses != right:
+                self._problem(agent, name, f"RCODE {rcode} {addresses} EDE {code}")
 
 
 class Faults:
@@ -321,7 +338,7 @@ class Faults:
         while True:
             done = self.random.choice(kinds)()
             if done is not None:
-                self.fleet.troubled_until = float("inf")
+                self.fleet.troubled_until = self.fleet.calm_from = float("inf")
                 return done
 
 
@@ -376,6 +393,20 @@ def check_healed(fleet):
                     for agent in fleet.of(dc)}
         until(lambda: len(catalogs()) == 1, f"catalogs of dc{dc} are equal")
     fleet.troubled_until = time.monotonic() + 1
+    calm(fleet, 6)
+
+
+def calm(fleet, seconds):
+    """Writes for a while during which nothing fails, and everybody has to see what is written."""
+    fleet.calm_from = time.monotonic()
+    end = fleet.calm_from + seconds
+    while time.monotonic() < end:
+        counts = {dc: len(fleet.written[dc]) for dc in (1, 2)}
+        for dc in (1, 2):
+            fleet.write(dc)
+        time.sleep(1)
+        fleet.settled.update(counts)
+    fleet.calm_from = float("inf")
 
 
 def main():
@@ -407,6 +438,8 @@ def main():
                 heals += 1
                 say(f"all is healed and equal; {sum(asker.counts.values())} answers so far, "
                     f"{len(asker.problems)} problems")
+        if not asker.counts:
+            asker.problems.append("nothing was ever answered")
         say(f"{heals} rounds; answers by kind, RCODE and extended error:")
         for key, count in sorted(asker.counts.items(), key=str):
             print(f"  {key}: {count}")
