@@ -172,7 +172,8 @@ std::shared_ptr<RemoteCatalog::Server> RemoteCatalog::ServerAt(const std::string
 
 // What is asked -----------------------------------------------------------------------------------
 
-void RemoteCatalog::Want(const std::string& datacenter, const std::string& topic, Done done) {
+void RemoteCatalog::Want(const std::string& datacenter, const std::string& topic,
+                         const Done& done) {
   ++counters_.wanted;
   const bool posted = loop_->Post([this, datacenter, topic, done] {
     if (closing_) return done(absl::UnavailableError("the agent is stopping"));

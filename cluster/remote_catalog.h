@@ -87,7 +87,7 @@ class RemoteCatalog {
   // for one that cannot be reached within `wait`, ResourceExhausted when all that is kept is
   // watched.
   using Done = std::function<void(const absl::Status&)>;
-  void Want(const std::string& datacenter, const std::string& topic, Done done);
+  void Want(const std::string& datacenter, const std::string& topic, const Done& done);
 
   // For who passes a part on: what it is now, and `ready` whenever it is another.
   // `ready` is called on the thread `remote`, also after the watcher has ended, which may be after
