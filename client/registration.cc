@@ -148,8 +148,9 @@ class Registration::Impl {
     }
     void OnWriteDone(bool ok) override {
       const std::lock_guard lock(impl_.mutex_);
-      if (ok) return;
-      impl_.writable_ = false;
+      impl_.writing_ = false;
+      if (!ok) impl_.writable_ = false;
+      impl_.SendNext();
     }
     void OnDone(const grpc::Status& status) override {
       const std::lock_guard lock(impl_.mutex_);
@@ -179,7 +180,7 @@ class Registration::Impl {
 
   // Sends what the agent is to know next, once it has answered what was sent before.
   void SendNext() {
-    if (stream_ == nullptr || !open_ || !writable_) return;
+    if (stream_ == nullptr || !open_ || !writable_ || writing_) return;
     v1::HoldRequest& request = stream_->request_;
     request.Clear();
     if (stopping_) {
@@ -206,6 +207,7 @@ class Registration::Impl {
       return;
     }
     writable_ = false;
+    writing_ = true;
     sent_ = asked_;
     stream_->StartWrite(&request);
   }
@@ -246,6 +248,7 @@ class Registration::Impl {
     connected_ = false;
     const auto stub = v1::Registration::NewStub(connection_.channel());
     stub->async()->Hold(&context, &stream);
+    writing_ = true;
     stream.StartWrite(&stream.request_);
     stream.StartRead(&stream.response_);
     stream.StartCall();
@@ -290,6 +293,7 @@ class Registration::Impl {
   grpc::ClientContext* context_ = nullptr;  // Its own.
   bool open_ = false;                       // The agent holds the instances.
   bool writable_ = false;                   // It has answered all that was sent.
+  bool writing_ = false;                    // The answer may be there before that is known.
   bool connected_ = false;                  // The last stream got as far as that.
   bool stopping_ = false;
   bool ended_ = false;
