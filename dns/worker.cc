@@ -74,6 +74,24 @@ struct Worker::Waiting {
   bool at_once = true;
   MutableOctets reply_at_once;
   std::optional<size_t> reply_octets = std::nullopt;
+
+  // For a query that is answered from its beginning once what it lacks is there.
+  static std::shared_ptr<Waiting> ToBeTriedAgain(Octets request,
+                                                 std::shared_ptr<const AnswerConfig> config,
+                                                 const ReplyPath& path, const Random& random,
+                                                 absl::Time asked, MutableOctets reply) {
+    return std::shared_ptr<Waiting>(new Waiting{
+        .request = {request.begin(), request.end()},
+        .client_subnet = {},
+        .config = std::move(config),
+        .query = {},
+        .path = path,
+        .random = random,
+        .external = {},
+        .asked = asked,
+        .reply_at_once = reply,
+    });
+  }
 };
 
 Worker::Worker(const Published<registry::Snapshot>& catalog, std::unique_ptr<Resolver> resolver,
@@ -354,17 +372,8 @@ std::optional<size_t> Worker::Resolve(Octets request, const Random& random_befor
                                       const std::vector<UpstreamQuestion>& needed,
                                       const ReplyPath& path, MutableOctets reply) {
   counters_.resolved.Add();
-  const std::shared_ptr<Waiting> waiting(new Waiting{
-      .request = {request.begin(), request.end()},
-      .client_subnet = {},
-      .config = config_,
-      .query = {},
-      .path = path,
-      .random = random_before,
-      .external = {},
-      .asked = batch_time_,
-      .reply_at_once = reply,
-  });
+  const std::shared_ptr<Waiting> waiting =
+      Waiting::ToBeTriedAgain(request, config_, path, random_before, batch_time_, reply);
   ResolveNext(waiting, needed);
   return Leave(waiting);
 }
@@ -373,17 +382,8 @@ std::optional<size_t> Worker::WaitForPart(Octets request, const Random& random_b
                                           const NeededPart& part, const ReplyPath& path,
                                           MutableOctets reply) {
   counters_.remote.Add();
-  const std::shared_ptr<Waiting> waiting(new Waiting{
-      .request = {request.begin(), request.end()},
-      .client_subnet = {},
-      .config = config_,
-      .query = {},
-      .path = path,
-      .random = random_before,
-      .external = {},
-      .asked = batch_time_,
-      .reply_at_once = reply,
-  });
+  const std::shared_ptr<Waiting> waiting =
+      Waiting::ToBeTriedAgain(request, config_, path, random_before, batch_time_, reply);
   WantPart(waiting, part);
   return Leave(waiting);
 }
