@@ -403,10 +403,9 @@ void RemoteCatalog::SetFreshness(const std::string& datacenter, Datacenter& of) 
       }
     }
     part.use->freshness.store(freshness, std::memory_order_relaxed);
-    const bool stale = freshness != Freshness::kFresh;
-    if (stale != (before != Freshness::kFresh) || (stale && now - part.told_ms >= kTellAgeMs)) {
-      TellAge(datacenter, topic, part);
-    }
+    // That it is as new as it gets again, a response of a server has said, which is told as it is.
+    const bool aged = before == Freshness::kFresh || now - part.told_ms >= kTellAgeMs;
+    if (freshness != Freshness::kFresh && aged) TellAge(datacenter, topic, part);
     any = true;
     newest = std::min(newest, freshness);
   }
@@ -646,7 +645,7 @@ void RemoteCatalog::Tell(const std::string& datacenter, const std::string& topic
   for (const auto& each : ready) each();
 }
 
-// Who watches the part by way of this agent is told how old it is, or that it is not any more.
+// Who watches the part by way of this agent is told how old it is.
 void RemoteCatalog::TellAge(const std::string& datacenter, const std::string& topic, Part& part) {
   part.told_ms = NowMs();
   peer::v1::WatchResponse response;
@@ -656,7 +655,7 @@ void RemoteCatalog::TellAge(const std::string& datacenter, const std::string& to
     if (told == telling_->told.end() || told->second.response == nullptr) return;
     if (!response.ParseFromString(*told->second.response)) return;
   }
-  response.set_stale(part.since_ms > 0);
+  response.set_stale(true);
   response.set_age_ms(AgeMs(part, part.told_ms));
   Tell(datacenter, topic, response);
 }
