@@ -2,6 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "cluster/callback_threads.h"
+
 namespace pharos::cluster {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr int kKeepaliveMs = 2000;
 std::shared_ptr<grpc::Channel> MakePeerChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     const std::string& purpose) {
+  KeepCallbackThreads();
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectFirstMs);

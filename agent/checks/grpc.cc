@@ -16,6 +16,7 @@
 #include "agent/checks/probe.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "cluster/callback_threads.h"
 #include "proto/health.pb.h"
 
 namespace pharos::agent {
@@ -75,6 +76,7 @@ std::shared_ptr<::grpc::Channel> MakeChannel(const std::string& target, absl::Du
   if (!definition.tls_server_name.empty()) {
     arguments.SetSslTargetNameOverride(definition.tls_server_name);
   }
+  cluster::KeepCallbackThreads();
   return ::grpc::CreateCustomChannel(target, credentials, arguments);
 }
 
