@@ -162,8 +162,16 @@ std::optional<catalog::v1::Command> MakeSync(const registry::NodeEntry* entry,
   *missing.mutable_node() = wanted.node();
   auto services = ById(there.services);
   auto checks = ById(there.checks);
+  // Whether the node is alive is for the leader to say, by what the pool tells it, once it is
+  // there.
+  google::protobuf::RepeatedPtrField<catalog::v1::HealthCheck> own_checks = wanted.checks();
+  if (checks.erase(registry::LowerCase(kSerfHealth)) > 0) {
+    const auto judged = [](const auto& check) { return check.id() == kSerfHealth; };
+    own_checks.erase(std::remove_if(own_checks.begin(), own_checks.end(), judged),
+                     own_checks.end());
+  }
   TakeWanted(wanted.services(), services, *missing.mutable_services());
-  TakeWanted(wanted.checks(), checks, *missing.mutable_checks());
+  TakeWanted(own_checks, checks, *missing.mutable_checks());
 
   for (const auto& [id, service] : services) {
     catalog::v1::Deregister& gone = *batch.add_commands()->mutable_deregister();

@@ -25,7 +25,8 @@ catalog::v1::HealthCheck MakeCheckRecord(const LocalCheck& check);
 catalog::v1::Register MakeRegistration(const catalog::v1::Register& node, const LocalState& state);
 
 // One command that makes the catalog's entry of this node (null: there is none) what is wanted:
-// what differs is registered anew, what is not wanted removed. nullopt when nothing differs.
+// what differs is registered anew, what is not wanted removed; but its serfHealth is left as it is.
+// nullopt when nothing differs.
 std::optional<catalog::v1::Command> MakeSync(const registry::NodeEntry* entry,
                                              const catalog::v1::Register& wanted);
 

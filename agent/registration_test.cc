@@ -177,5 +177,23 @@ TEST_F(MakeSyncTest, UndoesWhatOthersDidToTheNode) {
   EXPECT_EQ(Entry()->checks[0]->status, registry::Health::kPassing);
 }
 
+TEST_F(MakeSyncTest, LeavesItToTheLeaderWhetherTheNodeIsAlive) {
+  const LocalState state = StateOf({"web-1"}, {});
+  Sync(state);
+  catalog::v1::Command judged;
+  catalog::v1::Register& change = *judged.mutable_register_();
+  change.mutable_node()->set_name("alpha");
+  change.set_skip_node_update(true);
+  catalog::v1::HealthCheck& check = *change.add_checks();
+  check.set_id("serfHealth");
+  check.set_name("Serf Health Status");
+  check.set_status(catalog::v1::HEALTH_STATUS_CRITICAL);
+  Apply(judged);
+
+  EXPECT_FALSE(Sync(state));
+  EXPECT_TRUE(Sync(StateOf({"web-2"}, {})));
+  EXPECT_EQ(Entry()->checks[0]->status, registry::Health::kCritical);
+}
+
 }  // namespace
 }  // namespace pharos::agent

@@ -53,6 +53,16 @@ void FillNode(const Member& member, const std::string& datacenter, const NodeEnt
   node.mutable_locality()->set_zone(entry->node->locality.get().zone);
 }
 
+// Of a node that is as it should be, whether it is alive.
+Command Judge(const std::string& node, bool alive) {
+  Command command;
+  catalog::v1::Register& change = *command.mutable_register_();
+  change.mutable_node()->set_name(node);
+  change.set_skip_node_update(true);
+  SetSerfHealth(alive, *change.add_checks());
+  return command;
+}
+
 // The node with its check, if the catalog does not have it so.
 std::optional<Command> Register(const Member& member, bool alive, const std::string& datacenter,
                                 const NodeEntry* entry) {
@@ -60,14 +70,10 @@ std::optional<Command> Register(const Member& member, bool alive, const std::str
                          entry->node->address == member.address.ip.ToString();
   const registry::HealthCheck* const check = entry == nullptr ? nullptr : FindSerfHealth(*entry);
   if (same_node && check != nullptr && SaysAlive(*check) == alive) return std::nullopt;
+  if (same_node) return Judge(member.name, alive);
   Command command;
   catalog::v1::Register& change = *command.mutable_register_();
-  if (same_node) {
-    change.mutable_node()->set_name(member.name);
-    change.set_skip_node_update(true);
-  } else {
-    FillNode(member, datacenter, entry, *change.mutable_node());
-  }
+  FillNode(member, datacenter, entry, *change.mutable_node());
   SetSerfHealth(alive, *change.add_checks());
   return command;
 }
@@ -114,9 +120,16 @@ std::vector<Command> GossipCatalogPlanner::Plan(const std::vector<Member>& membe
   next_due_ = absl::InfiniteFuture();
   for (const Member& member : members) {
     const std::string key = registry::LowerCase(member.name);
-    if (!known.insert(key).second || member.name == options_.node_name) continue;
-    if (member.Tag(kRoleTag) != kRole || member.Tag("dc") != options_.datacenter) continue;
+    if (!known.insert(key).second) continue;
     const NodeEntry* const entry = snapshot.FindNode(key);
+    if (member.name == options_.node_name) {
+      // It registers itself, but for what those who led before it found of it.
+      const registry::HealthCheck* const check =
+          entry == nullptr ? nullptr : FindSerfHealth(*entry);
+      if (check != nullptr && !SaysAlive(*check)) commands.push_back(Judge(member.name, true));
+      continue;
+    }
+    if (member.Tag(kRoleTag) != kRole || member.Tag("dc") != options_.datacenter) continue;
     const auto history = histories_.find(member.name);
     // Who leaves on purpose does not flap, and who is new has nothing to be held at.
     if (entry != nullptr && member.status != MemberStatus::kLeft && IsFlapping(member.name, now) &&

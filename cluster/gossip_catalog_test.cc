@@ -97,6 +97,22 @@ TEST_F(GossipCatalogTest, KeepsWhatTheAgentItselfRegistered) {
   EXPECT_EQ(entry->node->tagged_addresses, (registry::StringPairs{{"wan", "1.2.3.4"}}));
 }
 
+TEST_F(GossipCatalogTest, SaysThatItIsAliveItselfIfAnEarlierLeaderFoundOtherwise) {
+  Command command;
+  catalog::v1::Register& change = *command.mutable_register_();
+  change.mutable_node()->set_name("self");
+  change.mutable_node()->set_address("10.0.0.1");
+  (*change.mutable_node()->mutable_meta())["rack"] = "r1";
+  catalog::v1::HealthCheck& check = *change.add_checks();
+  check.set_id("serfHealth");
+  check.set_name("Serf Health Status");
+  check.set_status(catalog::v1::HEALTH_STATUS_CRITICAL);
+  ASSERT_TRUE(catalog_.Apply(++index_, command).ok());
+  EXPECT_THAT(Reconcile({MakeMember("self", MemberStatus::kAlive)}), ElementsAre("self alive"));
+  EXPECT_EQ(Snapshot().FindNode("self")->node->meta, (registry::StringPairs{{"rack", "r1"}}));
+  EXPECT_THAT(Reconcile({MakeMember("self", MemberStatus::kAlive)}), IsEmpty());
+}
+
 TEST_F(GossipCatalogTest, RemovesWhoWasReaped) {
   Reconcile({MakeMember("a", MemberStatus::kFailed)});
   Event(MemberEvent::Kind::kReap, MakeMember("a", MemberStatus::kFailed));

@@ -50,6 +50,11 @@ catalog::v1::Command Announce(const catalog::v1::Register& node) {
   return command;
 }
 
+bool IsKnown(cluster::CatalogAccess& consensus, const std::string& node) {
+  const Published<registry::Snapshot>::ReadGuard snapshot(consensus.published());
+  return snapshot->FindNode(registry::LowerCase(node)) != nullptr;
+}
+
 catalog::v1::Command DeregisterOf(const std::string& node, const std::string& service_id,
                                   const std::string& check_id) {
   catalog::v1::Command command;
@@ -114,7 +119,7 @@ absl::StatusOr<std::unique_ptr<LocalAgent>> LocalAgent::Start(const Config& conf
                                                               const Clock& clock) {
   std::unique_ptr<LocalAgent> agent(new LocalAgent(config, node_id, consensus, clock));
   // Without a leader there is nobody to tell yet; the sync does it later.
-  if (consensus.has_leader()) {
+  if (consensus.has_leader() && !IsKnown(consensus, config.node_name)) {
     RETURN_IF_ERROR(IgnoreNoLeader(consensus.ProposeAndWait(Announce(agent->node_)).status()));
   }
   agent->loop_->PostAndWait([&] { agent->Open(); });
