@@ -78,9 +78,11 @@ TEST(KeyringFile, KeepsTheOrderAndIsPrivate) {
   const std::string a(16, 'a'), b(32, 'b'), c(24, 'c');
   ASSERT_TRUE(SaveKeyring(path, Keyring({b, a})).ok());
   EXPECT_THAT(LoadKeyring(path, "")->keys(), ElementsAre(b, a));
-  EXPECT_THAT(LoadKeyring(path, FormatKey(c))->keys(), ElementsAre(b, a, c)) << "both are tried";
-  EXPECT_THAT(LoadKeyring(path, FormatKey(a))->keys(), ElementsAre(b, a));
-  EXPECT_THAT(LoadKeyring(path + ".none", FormatKey(a))->keys(), ElementsAre(a));
+  EXPECT_THAT(LoadKeyring(path, FormatKey(c))->keys(), ElementsAre(b, a)) << "it was removed";
+  EXPECT_FALSE(LoadKeyring(path, "c2hvcnQ=").ok());
+  EXPECT_THAT(LoadKeyring(path + ".new", FormatKey(a))->keys(), ElementsAre(a));
+  EXPECT_THAT(LoadKeyring(path + ".new", FormatKey(c))->keys(), ElementsAre(a)) << "it is kept";
+  EXPECT_THAT(LoadKeyring("", FormatKey(a))->keys(), ElementsAre(a));
   struct stat status {};
   ASSERT_EQ(stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);

@@ -22,10 +22,12 @@ absl::Status BadFile(const std::string& path, std::string_view why) {
 
 absl::StatusOr<Keyring> LoadKeyring(const std::string& path, const std::string& configured) {
   Keyring keyring;
+  bool kept = false;
   if (!path.empty()) {
     const absl::StatusOr<std::string> text = ReadFile(path, kFileOctetsMax);
     if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
-    if (text.ok()) {
+    kept = text.ok();
+    if (kept) {
       const auto list = nlohmann::json::parse(*text, nullptr, false);
       if (!list.is_array()) return BadFile(path, "not a list");
       for (const auto& key : list) {
@@ -39,7 +41,10 @@ absl::StatusOr<Keyring> LoadKeyring(const std::string& path, const std::string& 
   }
   if (!configured.empty()) {
     ASSIGN_OR_RETURN(std::string key, ParseKey(configured));
+    // It may have been removed since.
+    if (kept) return keyring;
     RETURN_IF_ERROR(keyring.Install(std::move(key)));
+    if (!path.empty()) RETURN_IF_ERROR(SaveKeyring(path, keyring));
   }
   return keyring;
 }

@@ -10,8 +10,9 @@
 
 namespace pharos::gossip {
 
-// The keys of the file, and `configured` (base64; may be empty) behind them if it is not among
-// them. Without a file, that alone. The error names the file and what is wrong, and shows no key.
+// The keys of the file. Without one, `configured` (base64; may be empty) alone, which is then
+// written there: from then on the file alone counts, so that no key comes back that was removed.
+// The error names the file and what is wrong, and shows no key.
 absl::StatusOr<Keyring> LoadKeyring(const std::string& path, const std::string& configured);
 
 // Replaces the file, for its owner's eyes only.
