@@ -12,43 +12,52 @@
 namespace pharos::cluster {
 namespace {
 
-constexpr size_t kPemOctetsMax = size_t{4} << 20;
+namespace experimental = grpc::experimental;
 
-absl::StatusOr<std::string> ReadPem(const std::string& path) {
-  if (path.empty()) return std::string();
-  return ReadFile(path, kPemOctetsMax);
+constexpr size_t kPemOctetsMax = size_t{4} << 20;
+constexpr unsigned kRefreshSeconds = 1;
+
+// What can be told before the first handshake.
+absl::Status CheckFiles(const PeerTls& tls) {
+  for (const std::string& path : {tls.ca_file, tls.cert_file, tls.key_file}) {
+    if (!path.empty()) RETURN_IF_ERROR(ReadFile(path, kPemOctetsMax).status());
+  }
+  return absl::OkStatus();
+}
+
+// Looks at the files every second and takes what has changed, if certificate and key fit.
+std::shared_ptr<experimental::CertificateProviderInterface> WatchFiles(const PeerTls& tls) {
+  using Watcher = experimental::FileWatcherCertificateProvider;
+  if (tls.ca_file.empty()) {
+    return std::make_shared<Watcher>(tls.key_file, tls.cert_file, kRefreshSeconds);
+  }
+  return std::make_shared<Watcher>(tls.key_file, tls.cert_file, tls.ca_file, kRefreshSeconds);
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> PeerServerCredentials(const PeerTls& tls) {
   if (!tls.enabled()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options(
-      tls.verify_incoming ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                          : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   if (tls.verify_incoming && tls.ca_file.empty()) {
     return absl::InvalidArgumentError(
         "verify_incoming is set but ca_file is not: there is nothing to verify servers by");
   }
-  ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem(tls.ca_file));
-  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  ASSIGN_OR_RETURN(pair.private_key, ReadPem(tls.key_file));
-  ASSIGN_OR_RETURN(pair.cert_chain, ReadPem(tls.cert_file));
-  options.pem_key_cert_pairs.push_back(std::move(pair));
-  return grpc::SslServerCredentials(options);
+  RETURN_IF_ERROR(CheckFiles(tls));
+  experimental::TlsServerCredentialsOptions options(WatchFiles(tls));
+  options.watch_identity_key_cert_pairs();
+  if (!tls.ca_file.empty()) options.watch_root_certs();
+  options.set_cert_request_type(tls.verify_incoming
+                                    ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                    : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return experimental::TlsServerCredentials(options);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> PeerChannelCredentials(
     const PeerTls& tls) {
   if (!tls.enabled()) return grpc::InsecureChannelCredentials();
-  namespace experimental = grpc::experimental;
-  ASSIGN_OR_RETURN(const std::string roots, ReadPem(tls.ca_file));
-  ASSIGN_OR_RETURN(const std::string key, ReadPem(tls.key_file));
-  ASSIGN_OR_RETURN(const std::string chain, ReadPem(tls.cert_file));
-  auto provider = std::make_shared<experimental::StaticDataCertificateProvider>(
-      roots, std::vector<experimental::IdentityKeyCertPair>{{key, chain}});
+  RETURN_IF_ERROR(CheckFiles(tls));
   experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(std::move(provider));
+  options.set_certificate_provider(WatchFiles(tls));
   options.watch_identity_key_cert_pairs();
   if (tls.verify_outgoing && !tls.ca_file.empty()) options.watch_root_certs();
   options.set_verify_server_certs(tls.verify_outgoing);
