@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "cluster/edge.h"
 #include "cluster/memory_disk.h"
 #include "cluster/remote_catalog.h"
 #include "registry/command.h"
@@ -28,8 +29,6 @@ constexpr uint64_t kPulseMs = 1000;
 constexpr absl::Duration kStaleAfter = absl::Seconds(10);
 // Of messages that the raft thread has not read yet.
 constexpr size_t kInboxOctetsMax = size_t{256} << 20;
-
-uint64_t NowMs() { return uv_hrtime() / 1'000'000; }
 
 ConsensusOptions InMemory(std::string datacenter) {
   ConsensusOptions options;
@@ -175,7 +174,7 @@ absl::Status Consensus::MakeNode() {
 absl::Status Consensus::StartEngine(bool bootstrap) {
   // Who was part of a cluster begins no other, even when nothing is left of its log.
   if (bootstrap && (directory_ == nullptr || directory_->cluster_id().empty())) {
-    const absl::Status bootstrapped = node_->Bootstrap();
+    absl::Status bootstrapped = node_->Bootstrap();
     // With a cluster there already, there is nothing to begin.
     if (!bootstrapped.ok() && !absl::IsFailedPrecondition(bootstrapped)) return bootstrapped;
   }
@@ -664,10 +663,12 @@ void Consensus::RestorePart(std::shared_ptr<const std::string> image, std::strin
   part.set_data(image->data() + offset, octets);
   part.set_last(offset + octets == image->size());
   const bool last = part.last();
-  ProposeEntry(std::move(entry), [=, this](const absl::StatusOr<uint64_t>& outcome) {
-    if (!outcome.ok() || last) return done(outcome.status());
-    RestorePart(image, id, offset + octets, done);
-  });
+  ProposeEntry(std::move(entry),
+               [this, image = std::move(image), id = std::move(id), next = offset + octets, last,
+                done = std::move(done)](const absl::StatusOr<uint64_t>& outcome) {
+                 if (!outcome.ok() || last) return done(outcome.status());
+                 RestorePart(image, id, next, done);
+               });
 }
 
 void Consensus::ProposeEntry(log::v1::Entry entry, Done done) {

@@ -1,7 +1,6 @@
 #include "cluster/peer_client.h"
 
 #include <grpcpp/grpcpp.h>
-#include <uv.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -11,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/edge.h"
 #include "cluster/peer_channel.h"
 #include "proto/peer.grpc.pb.h"
 
@@ -74,7 +74,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
       const std::lock_guard lock(mutex_);
       if (closed_ || queued_octets_ + octets > kQueueOctetsMax) return CountDropped();
       if (stream_ == nullptr) {
-        if (uv_hrtime() / 1'000'000 < retry_at_ms_) return CountDropped();
+        if (NowMs() < retry_at_ms_) return CountDropped();
         stream_ = begin = new Stream(shared_from_this());
       } else if (!stream_->held) {
         return CountDropped();  // It is about to end.
@@ -195,7 +195,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
       queue_.clear();
       queued_octets_ = 0;
       backoff_ms_ = sent ? kReconnectFirstMs : std::min(backoff_ms_ * 2, kReconnectMaxMs);
-      retry_at_ms_ = uv_hrtime() / 1'000'000 + static_cast<uint64_t>(backoff_ms_);
+      retry_at_ms_ = NowMs() + static_cast<uint64_t>(backoff_ms_);
       log = !closed_ && status != nullptr &&
             std::exchange(last_error_, status->error_message()) != status->error_message();
     }

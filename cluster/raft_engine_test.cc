@@ -6,6 +6,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -74,7 +76,9 @@ class Server : public RaftEngineHost {
     snapshots.push_back({to, info, data});
   }
   void Apply(uint64_t index, Octets entry) override {
-    applied[index] = std::string(AsText(entry).data());
+    // Up to what libraft fills the last word with.
+    const std::string_view text = AsText(entry);
+    applied[index] = std::string(text.substr(0, text.find('\0')));
   }
   std::function<std::vector<std::string>()> TakeImage() override {
     return [] { return std::vector<std::string>{"an image of it all ....."}; };

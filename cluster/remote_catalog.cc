@@ -1,8 +1,6 @@
 #include "cluster/remote_catalog.h"
 
 #include <grpcpp/grpcpp.h>
-#include <uv.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/edge.h"
 #include "cluster/kept_parts.h"
 // What gRPC generates hides functions of its own.
 #pragma GCC diagnostic push
@@ -29,12 +28,6 @@ constexpr size_t kKeptOctetsMax = size_t{1} << 30;
 // found in less.
 constexpr uint64_t kMoveMs = 3'000;
 constexpr int kHttpSeconds = 660;  // Blocking queries wait for 10 min at most.
-
-uint64_t NowMs() { return uv_hrtime() / 1'000'000; }
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
-}
 
 absl::Status NoPath(const std::string& datacenter) {
   return absl::UnavailableError(
@@ -343,7 +336,7 @@ void RemoteCatalog::Take(const std::string& datacenter, const std::string& topic
                          Part& part, const peer::v1::WatchResponse& response) {
   if (const size_t left_out = of.catalog->Set(topic, response.part()); left_out > 0) {
     PHAROS_LOG(kWarn, "agent.remote",
-               "Records of another datacenter are left out: datacenter=%s topic=%s count=%d",
+               "Records of a part of a catalog are left out: datacenter=%s topic=%s count=%d",
                datacenter, topic, left_out);
   }
   of.snapshot = of.catalog->MakeSnapshot();
@@ -369,8 +362,9 @@ void RemoteCatalog::OnEnded(uint64_t number, const std::string& datacenter,
   part.stream = nullptr;
   if (closing_) return;
   ++counters_.failed;
-  PHAROS_LOG(kDebug, "agent.remote", "A part of another datacenter is not told any more: %s %s: %s",
-             datacenter, topic, std::string(why.message()));
+  PHAROS_LOG(kDebug, "agent.remote",
+             "A part of a catalog is not told any more: datacenter=%s topic=%s: %s", datacenter,
+             topic, std::string(why.message()));
   // Who answers that it cannot get there is not to blame itself.
   if (!absl::IsNotFound(why)) paths_.OnFailed(datacenter, part.address);
   // At once by another server, if there is one; who has just failed is left alone for a while.

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/edge.h"
 #include "cluster/image_file.h"
 #include "registry/command.h"
 // What gRPC generates hides functions of its own.
@@ -29,8 +30,6 @@ constexpr uint64_t kBetterMs = 10'000;  // How often a better server is looked f
 constexpr uint64_t kStampMs = 10'000;   // How often the copy's file says that it is still fresh.
 constexpr uint64_t kCallSlackMs = 1'000;
 
-uint64_t NowMs() { return uv_hrtime() / 1'000'000; }
-
 absl::Status NoLeader() { return absl::UnavailableError("No cluster leader"); }
 absl::Status Stopping() { return absl::UnavailableError("the agent is stopping"); }
 absl::Status NoServer() {
@@ -40,10 +39,6 @@ absl::Status NoServer() {
 
 absl::Status FromProto(const peer::v1::Status& status) {
   return {static_cast<absl::StatusCode>(status.code()), status.message()};
-}
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
 }
 
 void SetDeadline(grpc::ClientContext& context, uint64_t deadline_ms) {

@@ -1,16 +1,11 @@
 #include "cluster/wan_paths.h"
 
-#include <uv.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "cluster/edge.h"
+
 namespace pharos::cluster {
-namespace {
-
-uint64_t NowMs() { return uv_hrtime() / 1'000'000; }
-
-}  // namespace
 
 void WanPaths::SetServer(const std::string& datacenter, const std::string& address, bool alive) {
   if (datacenter == datacenter_) return;

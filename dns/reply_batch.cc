@@ -133,7 +133,9 @@ void ReplyBatch::Prepare() {
     }
     size_t control_octets = first.target.local.size();
     if (control_octets == 0 && message.count == 1) continue;
-    std::memcpy(controls_[i].octets.data(), first.target.local.data(), control_octets);
+    if (control_octets > 0) {
+      std::memcpy(controls_[i].octets.data(), first.target.local.data(), control_octets);
+    }
     if (message.count > 1) {
       control_octets = WriteSegmentSize(first.vector.iov_len, control_octets, controls_[i]);
     }

@@ -64,7 +64,8 @@ TEST(MsgPackReader, TakesEveryFormatOfANumber) {
     EXPECT_EQ(as_signed.Int(), static_cast<int64_t>(row.want));
     EXPECT_TRUE(as_signed.ok());
   }
-  MsgPackReader negative(AsOctets(Octet({0xd1, 0xff, 0xfe})));
+  const std::string octets = Octet({0xd1, 0xff, 0xfe});
+  MsgPackReader negative(AsOctets(octets));
   EXPECT_EQ(negative.Int(), -2);
 }
 
