@@ -334,7 +334,9 @@ Handled Answerer::FinishWith(Rcode rcode) {
 Handled Answerer::Refuse(Rcode rcode, const ExtendedError& why) {
   writer_.SetError(why);
   if (explains()) ExplainReply(rcode, false);
-  const uint16_t flags = config_.recursion_available ? kFlagRa : 0;
+  uint16_t flags = config_.recursion_available ? kFlagRa : 0;
+  // Of a zone of ours that is said with authority.
+  if (rcode == Rcode::kServFail && question_.zone != nullptr) flags |= kFlagAa;
   return {.outcome = Outcome::kReply, .reply_octets = writer_.Finish(rcode, flags), .needed = {}};
 }
 

@@ -48,6 +48,13 @@ struct CountLimit {
   // does: clients of old expect no more than it would send.
   bool by_udp_limit;
 };
+// With how many answers a reply is whole; with fewer it is cut, and says so (TC). What
+// a_record_limit leaves out is not missed, but where an RRset is whole or said not to be.
+inline size_t WantedCount(const AnswerConfig& config, size_t available, bool addresses) {
+  const bool limited = addresses && config.a_record_limit > 0 && !config.standard;
+  return limited ? std::min(available, size_t{config.a_record_limit}) : available;
+}
+
 inline CountLimit LimitCount(const AnswerConfig& config, const ReplyLimits& limits,
                              size_t available, bool addresses) {
   size_t count = available;

@@ -65,8 +65,12 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
       target_offset = 0;
       continue;
     }
-    if (!question.datacenter.empty() && question.datacenter != config_.datacenter) {
-      if (section == Section::kAnswer) EndChain(question, Rcode::kNxDomain);
+    // In another datacenter's catalog, a name without a datacenter means the agent's own, whose is
+    // not at hand. What is not known here has no end either: the client asks for the rest.
+    const bool is_remote = context_.parts != nullptr && context_.others == nullptr;
+    if (question.datacenter.empty() ? is_remote : question.datacenter != config_.datacenter) {
+      const bool may_exist = is_remote || IsOtherDatacenter(question.datacenter);
+      if (section == Section::kAnswer && !may_exist) EndChain(question, Rcode::kNxDomain);
       return;
     }
 
@@ -85,7 +89,12 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
     const size_t before = writer_.offset();
     std::optional<Octets> next;
     if (question.form == NameForm::kNode) {
+      // A service's ANY has the addresses of a node, and not what else is said of it.
+      const bool with_meta = type == RrType::kAny && section == Section::kAnswer && !ttl_s;
       next = FollowNode(question, owner, type, section, record_ttl_s);
+      const registry::NodeEntry* const entry =
+          with_meta ? snapshot_.FindNode(question.name) : nullptr;
+      if (entry != nullptr) AddNodeMeta(section, *entry->node, owner, record_ttl_s);
     } else if (candidates) {
       next = FollowInstances(*candidates, owner, type, section, record_ttl_s);
     } else if (question.form == NameForm::kAddress) {
@@ -123,9 +132,6 @@ std::optional<Octets> Answerer::FollowNode(const NameQuestion& target, const Nam
   if (for_type && !address.empty() && !writer_.AddAddress(section, owner, address, ttl_s)) {
     cut_partial_ = cut_partial_ || section == Section::kAnswer;
   }
-  if (type == RrType::kAny && section == Section::kAnswer) {
-    AddNodeMeta(section, *entry->node, owner, ttl_s);
-  }
   if (KindFor(addresses, type) != registry::AddressKind::kName) return std::nullopt;
   return AsOctets(addresses.name_wire);
 }
@@ -145,7 +151,8 @@ std::optional<Octets> Answerer::FollowInstances(const Candidates& candidates,
       ++written;
     }
     // TC is for answers: what goes with them may be asked for by itself (RFC 2181 section 9).
-    cut_ = cut_ || (section == Section::kAnswer && written < available);
+    const size_t wanted = WantedCount(config_, available, true);
+    cut_ = cut_ || (section == Section::kAnswer && written < wanted);
     cut_partial_ = cut_partial_ || (section == Section::kAnswer && written == 0);
     // Half an RRset there would be taken for the whole; none at all is looked for.
     const bool half = section == Section::kAdditional && written < available;

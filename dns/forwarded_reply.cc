@@ -22,8 +22,11 @@ bool SameRrset(const Record& a, const Record& b) {
 
 class ForwardedReply {
  public:
-  ForwardedReply(const Query& query, MutableOctets reply, size_t octets_max)
-      : query_(query), opt_(query), writer_(reply.first(std::min(octets_max, reply.size()))) {
+  ForwardedReply(const Query& query, MutableOctets reply, size_t octets_max, bool compression)
+      : query_(query),
+        compression_(compression),
+        opt_(query),
+        writer_(reply.first(std::min(octets_max, reply.size()))) {
     writer_.Rewind(kHeaderOctets);
     writer_.Append(query.question);
     if (!query.question.empty()) compressor_.Remember(query.qname.wire(), kHeaderOctets);
@@ -63,7 +66,7 @@ class ForwardedReply {
   }
 
   void AddRecord(const Record& record) {
-    compressor_.Write(record.owner.wire(), writer_);
+    WriteName(record.owner);
     writer_.U16(static_cast<uint16_t>(record.type));
     writer_.U16(static_cast<uint16_t>(record.rr_class));
     writer_.U32(record.ttl_s);
@@ -83,13 +86,19 @@ class ForwardedReply {
       Name name;
       const std::optional<size_t> past = ReadName(record.rdata, reader.offset(), name);
       if (!past) break;
-      compressor_.Write(name.wire(), writer_);
+      WriteName(name);
       reader.Take(*past - reader.offset());
     }
     writer_.Append(reader.Take(reader.remaining()));
   }
 
+  void WriteName(const Name& name) {
+    if (compression_) return compressor_.Write(name.wire(), writer_);
+    writer_.Append(name.wire());
+  }
+
   const Query& query_;
+  const bool compression_;
   ReplyOpt opt_;
   ByteWriter writer_;
   NameCompressor compressor_;
@@ -99,8 +108,8 @@ class ForwardedReply {
 }  // namespace
 
 size_t WriteForwardedReply(const Query& query, const UpstreamAnswer& answer, size_t octets_max,
-                           MutableOctets reply) {
-  ForwardedReply writer(query, reply, octets_max);
+                           MutableOctets reply, bool compression) {
+  ForwardedReply writer(query, reply, octets_max, compression);
   const bool explain =
       answer.rcode != Rcode::kServFail || (query.edns && query.edns->reply.explain_failure);
   if (answer.extended_error && explain) writer.SetError(*answer.extended_error);

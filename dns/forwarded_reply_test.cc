@@ -29,9 +29,9 @@ class ForwardedReplyTest : public ::testing::Test {
   void Add(std::vector<Record>& section, const std::vector<std::string>& texts) {
     for (const std::string& text : texts) section.push_back(MakeRecord(text));
   }
-  Judged Write(size_t octets_max = kMessageOctetsMax) {
+  Judged Write(size_t octets_max = kMessageOctetsMax, bool compression = true) {
     reply_.assign(kMessageOctetsMax, 0xff);
-    const size_t octets = WriteForwardedReply(query_, answer_, octets_max, reply_);
+    const size_t octets = WriteForwardedReply(query_, answer_, octets_max, reply_, compression);
     EXPECT_LE(octets, octets_max);
     reply_.resize(octets);
     const std::optional<Judged> judged = Judge(reply_);
@@ -44,6 +44,16 @@ class ForwardedReplyTest : public ::testing::Test {
   UpstreamAnswer answer_;
   std::vector<uint8_t> reply_;
 };
+
+TEST_F(ForwardedReplyTest, CompressesNoNameWhereThatIsOff) {
+  Ask("www.example.", RrType::kA);
+  Add(answer_.answer, {"www.example. 300 IN CNAME web.example.", "web.example. 60 IN A 192.0.2.1"});
+  const Judged with = Write();
+  const Judged without = Write(kMessageOctetsMax, false);
+  EXPECT_EQ(without.answer, with.answer);
+  // `www.example.` and `web.example.` twice have 13 octets, each a pointer or more before.
+  EXPECT_EQ(without.octets, with.octets + 11 + 7 + 11);
+}
 
 TEST_F(ForwardedReplyTest, SaysWhatTheUpstreamSaid) {
   Ask("www.example.", RrType::kA);

@@ -209,7 +209,7 @@ TEST_F(HandlerTest, SaysWhyItRefuses) {
 
 TEST_F(HandlerTest, DoesNotSayThatANameIsNotThereBeforeItHasACatalog) {
   snapshot_ = registry::Catalog("dc1").MakeSnapshot();
-  EXPECT_EQ(Ask("").Status(), "SERVFAIL QR RD");
+  EXPECT_EQ(Ask("").Status(), "SERVFAIL QR AA RD");
   EXPECT_EQ(options_[EdnsOption::kExtendedError], "000e");
 }
 

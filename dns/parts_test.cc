@@ -106,6 +106,13 @@ TEST_F(Parts, OfAnotherDatacenterAreAskedForFirst) {
   EXPECT_THAT(Ask("alpha.node.dc2.consul.").Status(), StartsWith("SERVFAIL"));
 }
 
+TEST_F(Parts, NamesWithoutADatacenterAreNotLookedForInTheCatalogOfAnother) {
+  own_ = Of("dc1", "10.1.1.1", {}).snapshot;
+  Know("dc2", Of("dc2", "web.service.consul", {"sweb"}));
+  EXPECT_THAT(Ask("web.service.dc2.consul.").answer,
+              ElementsAre("web.service.dc2.consul. 0 IN CNAME web.service.consul."));
+}
+
 TEST_F(Parts, DatacentersAreNamesWithOthersBelowThem) {
   Know("dc2", Of("dc2", "10.2.0.1", {}));
   config_.any_datacenter = true;

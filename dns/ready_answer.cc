@@ -307,7 +307,7 @@ size_t ReadyAnswers::AnswerAddresses(const Slot& slot, const registry::RecordSet
     std::memcpy(at + sizeof start + middle.size(), address.data(), address.size());
     at += kARecordOctets;
   }
-  return Finish(slot, count < available, count, 0, at, reply);
+  return Finish(slot, count < WantedCount(*config_, available, true), count, 0, at, reply);
 }
 
 size_t ReadyAnswers::AnswerSrv(const Slot& slot, const registry::RecordSet& records, Random& random,

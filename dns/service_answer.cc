@@ -90,7 +90,7 @@ Handled Answerer::AnswerServiceAddresses(const Candidates& candidates) {
     uncompressed_room -= std::min(uncompressed, uncompressed_room);
     ++written;
   }
-  cut_ = written < available;
+  cut_ = written < WantedCount(config_, available, true);
   if (explains()) ExplainCut(written, available, limit.count);
   return Positive();
 }

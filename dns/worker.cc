@@ -348,12 +348,13 @@ size_t Worker::WriteForwarded(const Waiting& waiting, const UpstreamAnswer& answ
   const size_t octets_max = OctetsMax(waiting.query, waiting.path.transport);
   if (IsRebinding(*config_, waiting.query.qname, answer)) {
     counters_.rebindings.Add();
-    return WriteForwardedReply(waiting.query, MakeWithheld(), octets_max, target);
+    return WriteForwardedReply(waiting.query, MakeWithheld(), octets_max, target,
+                               config_->compression);
   }
   if (answer.rcode == Rcode::kNxDomain) {
     if (const size_t octets = AnswerAboveOurs(waiting, target); octets > 0) return octets;
   }
-  return WriteForwardedReply(waiting.query, answer, octets_max, target);
+  return WriteForwardedReply(waiting.query, answer, octets_max, target, config_->compression);
 }
 
 size_t Worker::AnswerAboveOurs(const Waiting& waiting, MutableOctets target) {
