@@ -109,7 +109,7 @@ bool IsFor(const AgentEvent& event, const std::string& node, const LocalState& s
 }
 
 bool UserEvents::Add(AgentEvent event) {
-  std::vector<std::function<bool()>> listeners;
+  std::vector<Listener> listeners;
   {
     const std::lock_guard lock(mutex_);
     const bool known = std::any_of(events_.begin(), events_.end(),
@@ -119,7 +119,9 @@ bool UserEvents::Add(AgentEvent event) {
     if (events_.size() > kEventsMax) events_.pop_front();
     listeners.swap(listeners_);
   }
-  std::erase_if(listeners, [](const auto& listener) { return !listener(); });
+  std::erase_if(listeners, [](const Listener& listener) {
+    return listener.asker.expired() || !listener.call();
+  });
   const std::lock_guard lock(mutex_);
   listeners_.insert(listeners_.end(), std::make_move_iterator(listeners.begin()),
                     std::make_move_iterator(listeners.end()));
@@ -131,9 +133,10 @@ std::vector<AgentEvent> UserEvents::List() const {
   return {events_.begin(), events_.end()};
 }
 
-void UserEvents::Listen(std::function<bool()> listener) {
+void UserEvents::Listen(std::weak_ptr<const void> asker, std::function<bool()> listener) {
   const std::lock_guard lock(mutex_);
-  listeners_.push_back(std::move(listener));
+  std::erase_if(listeners_, [](const Listener& each) { return each.asker.expired(); });
+  listeners_.push_back({std::move(asker), std::move(listener)});
 }
 
 }  // namespace pharos::agent

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,13 +48,19 @@ class UserEvents {
   bool Add(AgentEvent event);
   // Oldest first.
   std::vector<AgentEvent> List() const;
-  // Calls `listener` after each event that is added, on whichever thread, until it returns false.
-  void Listen(std::function<bool()> listener);
+  // Calls `listener` after each event that is added, on whichever thread, until it returns false or
+  // `asker` is gone, without whom it is soon forgotten.
+  void Listen(std::weak_ptr<const void> asker, std::function<bool()> listener);
 
  private:
+  struct Listener {
+    std::weak_ptr<const void> asker;
+    std::function<bool()> call;
+  };
+
   mutable std::mutex mutex_;
   std::deque<AgentEvent> events_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::function<bool()>> listeners_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Listener> listeners_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pharos::agent

@@ -78,10 +78,17 @@ TEST(IsFor, GoesByNodeServiceAndTag) {
 TEST(UserEvents, KeepsTheLastOnesAndTellsOfThem) {
   UserEvents events;
   int told = 0;
-  events.Listen([&] {
+  const auto asker = std::make_shared<int>();
+  events.Listen(asker, [&] {
     ++told;
     return told < 2;
   });
+  auto gone = std::make_shared<int>();
+  events.Listen(gone, [] {
+    ADD_FAILURE() << "nobody is there to be told";
+    return true;
+  });
+  gone.reset();
   for (size_t i = 0; i < UserEvents::kEventsMax + 10; ++i) {
     AgentEvent event;
     event.id = std::to_string(i);

@@ -20,6 +20,8 @@ namespace {
 
 using registry::Snapshot;
 
+constexpr size_t kNodeIdOctets = 36;  // A UUID in text.
+
 absl::StatusOr<Reading> ReadNodes(Api& api, const ReadOptions& options) {
   ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kNodeSchema));
   return Reading{.topics = {NodesTopic()},
@@ -139,7 +141,13 @@ Api::MakeReading ReadNode(ServicesAs as) {
               const std::string& name) -> absl::StatusOr<Reading> {
     if (name.empty()) return absl::InvalidArgumentError("Missing node name");
     ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kServiceSchema));
-    return Reading{.topics = {NodeTopic(registry::LowerCase(name)), NodesTopic()},
+    std::vector<std::string> topics = {NodeTopic(registry::LowerCase(name)), NodesTopic()};
+    // What is on a node is told by its name only; of an ID, that of any is waited for.
+    if (name.size() == kNodeIdOctets) {
+      topics.push_back(ServicesTopic());
+      topics.push_back(ChecksTopic());
+    }
+    return Reading{.topics = std::move(topics),
                    .index =
                        [name](const Snapshot& snapshot) {
                          const registry::NodeEntry* entry = FindNodeByNameOrId(snapshot, name);

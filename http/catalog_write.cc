@@ -87,8 +87,8 @@ absl::Status ReadService(const json& value, catalog::v1::Service& service) {
         return ReadLocality(locality, *service.mutable_locality()->mutable_region(),
                             *service.mutable_locality()->mutable_zone());
       });
-  for (const char* unused :
-       {"Namespace", "CreateIndex", "ModifyIndex", "LocallyRegisteredAsSidecar"}) {
+  for (const char* unused : {"Namespace", "Partition", "PeerName", "Datacenter", "ContentHash",
+                             "CreateIndex", "ModifyIndex", "LocallyRegisteredAsSidecar"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());
@@ -106,9 +106,10 @@ absl::Status ReadService(const json& value, catalog::v1::Service& service) {
 
 // How others may run a check, in the form that clients read: what is not given is left out.
 struct CheckDefinition {
-  std::string http, method, body, tcp, udp, grpc;
+  std::string http, method, body, tcp, udp, grpc, h2ping, os_service, tls_server_name;
   std::vector<std::pair<std::string, std::vector<std::string>>> header;
-  bool tls_skip_verify = false, grpc_use_tls = false;
+  bool tls_skip_verify = false, grpc_use_tls = false, tcp_use_tls = false;
+  bool h2ping_use_tls = false, disable_redirects = false;
   absl::Duration interval, timeout, deregister_after;
 };
 
@@ -121,16 +122,22 @@ absl::StatusOr<CheckDefinition> ReadDefinition(const json& value) {
                       .PairsOfLists("Header", definition.header)
                       .Bool("TLSSkipVerify", definition.tls_skip_verify)
                       .String("TCP", definition.tcp)
+                      .Bool("TCPUseTLS", definition.tcp_use_tls)
                       .String("UDP", definition.udp)
                       .String("GRPC", definition.grpc)
                       .Bool("GRPCUseTLS", definition.grpc_use_tls)
+                      .String("H2PING", definition.h2ping)
+                      .Bool("H2PingUseTLS", definition.h2ping_use_tls)
+                      .String("OSService", definition.os_service)
+                      .String("TLSServerName", definition.tls_server_name)
+                      .Bool("DisableRedirects", definition.disable_redirects)
                       .Duration("Interval", definition.interval)
                       .Duration("Timeout", definition.timeout)
                       .Duration("DeregisterCriticalServiceAfter", definition.deregister_after)
                       .Ignore("IntervalDuration")
                       .Ignore("TimeoutDuration")
                       .Ignore("DeregisterCriticalServiceAfterDuration")
-                      .Ignore("TLSServerName")
+                      .Ignore("SessionName")
                       .Finish());
   return definition;
 }
@@ -161,11 +168,20 @@ std::string DefinitionJson(const CheckDefinition& definition) {
   }
   text("Method", definition.method);
   text("Body", definition.body);
-  if (definition.tls_skip_verify) writer.BoolField("TLSSkipVerify", true);
+  const auto flag = [&writer](std::string_view name, bool value) {
+    if (value) writer.BoolField(name, true);
+  };
+  flag("DisableRedirects", definition.disable_redirects);
+  text("TLSServerName", definition.tls_server_name);
+  flag("TLSSkipVerify", definition.tls_skip_verify);
   text("TCP", definition.tcp);
+  flag("TCPUseTLS", definition.tcp_use_tls);
   text("UDP", definition.udp);
   text("GRPC", definition.grpc);
-  if (definition.grpc_use_tls) writer.BoolField("GRPCUseTLS", true);
+  flag("GRPCUseTLS", definition.grpc_use_tls);
+  text("H2PING", definition.h2ping);
+  flag("H2PingUseTLS", definition.h2ping_use_tls);
+  text("OSService", definition.os_service);
   writer.EndObject();
   const std::string written = writer.Take();
   return written == "{}" ? "" : written;
@@ -176,6 +192,8 @@ std::string_view TypeOf(const CheckDefinition& definition) {
   if (!definition.tcp.empty()) return "tcp";
   if (!definition.udp.empty()) return "udp";
   if (!definition.grpc.empty()) return "grpc";
+  if (!definition.h2ping.empty()) return "h2ping";
+  if (!definition.os_service.empty()) return "os_service";
   return "";
 }
 
@@ -207,8 +225,8 @@ absl::Status ReadCheck(const json& value, const std::string& node,
         if (check.type().empty()) check.set_type(std::string(TypeOf(definition)));
         return absl::OkStatus();
       });
-  for (const char* unused :
-       {"ServiceName", "ServiceTags", "Namespace", "CreateIndex", "ModifyIndex", "ExposedPort"}) {
+  for (const char* unused : {"ServiceName", "ServiceTags", "Namespace", "Partition", "PeerName",
+                             "CreateIndex", "ModifyIndex", "ExposedPort"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());
@@ -269,7 +287,8 @@ absl::StatusOr<Command> ParseCatalogRegister(const std::string& body,
         return ReadLocality(locality, *node.mutable_locality()->mutable_region(),
                             *node.mutable_locality()->mutable_zone());
       });
-  for (const char* unused : {"WriteRequest", "Token", "EnterpriseMeta", "Namespace"}) {
+  for (const char* unused :
+       {"WriteRequest", "Token", "EnterpriseMeta", "Namespace", "Partition", "PeerName"}) {
     reader.Ignore(unused);
   }
   RETURN_IF_ERROR(reader.Finish());
@@ -299,6 +318,8 @@ absl::StatusOr<Command> ParseCatalogDeregister(const std::string& body,
                       .Ignore("Address")
                       .Ignore("WriteRequest")
                       .Ignore("Namespace")
+                      .Ignore("Partition")
+                      .Ignore("PeerName")
                       .Finish());
   RETURN_IF_ERROR(CheckDatacenter(given_datacenter, datacenter));
   if (change.node().empty()) return absl::InternalError("Must provide node");

@@ -43,6 +43,32 @@ TEST(ParseCatalogRegister, ReadsEverythingWithoutRegardToCase) {
       << "a word that is neither passing nor critical";
 }
 
+TEST(ParseCatalogRegister, TakesAllThatClientsOfTodaySend) {
+  const auto command = ParseCatalogRegister(R"({
+    "ID": "", "Node": "ext", "Address": "10.1.1.1", "TaggedAddresses": null, "NodeMeta": null,
+    "Datacenter": "", "SkipNodeUpdate": false, "Partition": "", "Locality": null,
+    "Service": {"Kind": "", "ID": "db", "Service": "db", "Tags": null, "Meta": null, "Port": 5432,
+                "Address": "", "SocketPath": "", "TaggedAddresses": null,
+                "Weights": {"Passing": 0, "Warning": 0}, "EnableTagOverride": false,
+                "CreateIndex": 0, "ModifyIndex": 0, "ContentHash": "6a7e", "Proxy": null,
+                "Connect": null, "PeerName": "", "Namespace": "", "Partition": "",
+                "Datacenter": "", "Locality": null},
+    "Check": null,
+    "Checks": [{"Node": "ext", "CheckID": "c", "Name": "c", "Status": "passing", "Notes": "",
+                "Output": "", "ServiceID": "db", "ServiceName": "db", "ServiceTags": null,
+                "Type": "", "Namespace": "", "Partition": "", "ExposedPort": 0, "PeerName": "",
+                "Definition": {"Interval": "5s", "Timeout": "0s", "HTTP": "", "Header": null,
+                    "Method": "", "Body": "", "TLSServerName": "", "TLSSkipVerify": false,
+                    "TCP": "10.1.1.1:5432", "TCPUseTLS": true, "UDP": "", "GRPC": "",
+                    "OSService": "", "GRPCUseTLS": false,
+                    "DeregisterCriticalServiceAfter": "0s"},
+                "CreateIndex": 0, "ModifyIndex": 0}]})",
+                                            "dc1");
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->register_().checks(0).definition(),
+            R"({"Interval":"5s","TCP":"10.1.1.1:5432","TCPUseTLS":true})");
+}
+
 TEST(ParseCatalogRegister, RefusesInConsulsWords) {
   const struct {
     std::string body;

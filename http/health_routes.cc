@@ -68,7 +68,7 @@ absl::StatusOr<Reading> ReadNodeChecks(const Request&, const ReadOptions& option
                      }};
 }
 
-absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& options,
+absl::StatusOr<Reading> ReadServiceChecks(const Api& api, const ReadOptions& options,
                                           const std::string& name) {
   if (name.empty()) return absl::InvalidArgumentError("Missing service name");
   ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCheckSchema));
@@ -77,10 +77,13 @@ absl::StatusOr<Reading> ReadServiceChecks(const Request&, const ReadOptions& opt
       .topics = {ServiceTopic(lower_name)},
       .index = [lower_name](const Snapshot& snapshot) { return snapshot.ServiceIndex(lower_name); },
       .write =
-          [filter, lower_name, scope = ReadScope(options)](const Snapshot& snapshot,
-                                                           JsonWriter& json) {
+          [&api, filter, lower_name, near = options.near, scope = ReadScope(options)](
+              const Snapshot& snapshot, JsonWriter& json) {
+            std::vector<const Instance*> instances = InstancesWith(snapshot, lower_name, scope);
+            api.context().DistancesFrom(near).Sort(
+                instances, [](const auto* instance) -> const auto& { return *instance->node; });
             json.BeginArray();
-            for (const Instance* instance : InstancesWith(snapshot, lower_name, scope)) {
+            for (const Instance* instance : instances) {
               const NodeEntry& node = EntryOf(snapshot, *instance->node);
               for (const HealthCheck* check : ChecksOf(node, *instance->service)) {
                 if (check->service_id.empty()) continue;
@@ -191,39 +194,48 @@ Api::MakeReading ReadInstances(Api& api, InstanceSource source) {
   };
 }
 
-absl::StatusOr<Reading> ReadState(const Request&, const ReadOptions& options,
+absl::StatusOr<Reading> ReadState(const Api& api, const ReadOptions& options,
                                   const std::string& state) {
   if (state.empty()) return absl::InvalidArgumentError("Missing check state");
   ASSIGN_OR_RETURN(const auto filter, ParseReadFilter(options.filter, kCheckSchema));
-  return Reading{
-      .topics = {ChecksTopic(), NodesTopic()},
-      .index =
-          [](const Snapshot& snapshot) {
-            return std::max(snapshot.checks_index(), snapshot.nodes_index());
-          },
-      .write =
-          [filter, state, meta = options.node_meta](const Snapshot& snapshot, JsonWriter& json) {
-            json.BeginArray();
-            for (const NodeEntry* node : NodesWith(snapshot, meta)) {
-              WriteChecksOf(
-                  *node, filter,
-                  [&state](const HealthCheck& check) {
-                    return state == "any" || HealthName(check.status) == state;
-                  },
-                  json);
-            }
-            json.EndArray();
-            return absl::OkStatus();
-          }};
+  return Reading{.topics = {ChecksTopic(), NodesTopic()},
+                 .index =
+                     [](const Snapshot& snapshot) {
+                       return std::max(snapshot.checks_index(), snapshot.nodes_index());
+                     },
+                 .write =
+                     [&api, filter, state, near = options.near, meta = options.node_meta](
+                         const Snapshot& snapshot, JsonWriter& json) {
+                       std::vector<const NodeEntry*> nodes = NodesWith(snapshot, meta);
+                       api.context().DistancesFrom(near).Sort(
+                           nodes, [](const auto* entry) -> const auto& { return *entry->node; });
+                       json.BeginArray();
+                       for (const NodeEntry* node : nodes) {
+                         WriteChecksOf(
+                             *node, filter,
+                             [&state](const HealthCheck& check) {
+                               return state == "any" || HealthName(check.status) == state;
+                             },
+                             json);
+                       }
+                       json.EndArray();
+                       return absl::OkStatus();
+                     }};
 }
 
 }  // namespace
 
 void AddHealthRoutes(Api& api) {
   api.AddRead("/v1/health/node/", ReadNodeChecks);
-  api.AddRead("/v1/health/checks/", ReadServiceChecks);
+  api.AddRead("/v1/health/checks/",
+              [&api](const Request&, const ReadOptions& options, const std::string& name) {
+                return ReadServiceChecks(api, options, name);
+              });
   api.AddRead("/v1/health/service/", ReadInstances(api, InstanceSource::kService));
-  api.AddRead("/v1/health/state/", ReadState);
+  api.AddRead("/v1/health/state/",
+              [&api](const Request&, const ReadOptions& options, const std::string& state) {
+                return ReadState(api, options, state);
+              });
   api.AddRead("/v1/health/connect/", ReadInstances(api, InstanceSource::kConnect));
   api.AddRead("/v1/health/ingress/", ReadInstances(api, InstanceSource::kIngress));
 }

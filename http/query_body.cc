@@ -43,14 +43,36 @@ absl::Status ReadTemplate(const Json& value, PreparedQuery::Template& made) {
   return absl::OkStatus();
 }
 
+// Of what may be a target, datacenters are what there is here.
+absl::Status ReadTarget(const Json& value, std::vector<std::string>& datacenters) {
+  std::string peer, partition, datacenter;
+  RETURN_IF_ERROR(ObjectReader(value, "QueryFailoverTarget")
+                      .String("Peer", peer)
+                      .String("Partition", partition)
+                      .String("Datacenter", datacenter)
+                      .Ignore("Namespace")
+                      .Finish());
+  if (!peer.empty() || !(partition.empty() || partition == "default") || datacenter.empty()) {
+    return InvalidQuery("a failover target is a Peer or a Partition; expected a Datacenter");
+  }
+  datacenters.push_back(datacenter);
+  return absl::OkStatus();
+}
+
 absl::Status ReadFailover(const Json& value, PreparedQuery::Failover& failover) {
   int64_t nearest = 0;
-  std::vector<std::string> datacenters;
-  RETURN_IF_ERROR(ObjectReader(value, "QueryDatacenterOptions")
-                      .Int("NearestN", nearest)
-                      .Strings("Datacenters", datacenters)
-                      .Ignore("Targets")
-                      .Finish());
+  std::vector<std::string> datacenters, targets;
+  RETURN_IF_ERROR(
+      ObjectReader(value, "QueryDatacenterOptions")
+          .Int("NearestN", nearest)
+          .Strings("Datacenters", datacenters)
+          .Each("Targets", [&targets](const std::string&,
+                                      const Json& target) { return ReadTarget(target, targets); })
+          .Finish());
+  if (!targets.empty() && (nearest != 0 || !datacenters.empty())) {
+    return InvalidQuery("Targets cannot be populated with NearestN or Datacenters");
+  }
+  if (datacenters.empty()) datacenters = std::move(targets);
   if (nearest < 0 || nearest > std::numeric_limits<int32_t>::max()) {
     return InvalidQuery(absl::StrFormat("Bad NearestN '%d', must be >= 0", nearest));
   }
@@ -61,6 +83,7 @@ absl::Status ReadFailover(const Json& value, PreparedQuery::Failover& failover) 
 
 absl::Status ReadSelection(const Json& value, PreparedQuery::Selection& selection) {
   bool only_passing = false, connect = false;
+  std::string peer, sameness_group;
   std::vector<std::string> tags, ignored;
   TextPairs node_meta, service_meta;
   RETURN_IF_ERROR(ObjectReader(value, "ServiceQuery")
@@ -78,9 +101,12 @@ absl::Status ReadSelection(const Json& value, PreparedQuery::Selection& selectio
                       .Bool("Connect", connect)
                       .Ignore("Namespace")
                       .Ignore("Partition")
-                      .Ignore("Peer")
-                      .Ignore("SamenessGroup")
+                      .String("Peer", peer)
+                      .String("SamenessGroup", sameness_group)
                       .Finish());
+  if (!peer.empty() || !sameness_group.empty()) {
+    return InvalidQuery("Peer and SamenessGroup must be empty: there are no peers here");
+  }
   selection.set_only_passing(only_passing);
   selection.set_connect(connect);
   AddAll(tags, *selection.mutable_tags());

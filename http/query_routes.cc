@@ -267,33 +267,42 @@ std::shared_ptr<FailOver> MakeFailOver(Api& api, const std::string& name_or_id, 
   return job;
 }
 
-void AnswerGet(Api& api, const std::shared_ptr<Exchange>& exchange, std::string argument) {
+void Get(Api& api, const std::shared_ptr<Exchange>& exchange, ReadOptions options,
+         std::string argument) {
   const Request& request = exchange->request();
-  absl::StatusOr<ReadOptions> options = ParseReadOptions(request, api.context().defaults);
-  if (!options.ok()) return exchange->Respond(ErrorResponse(options.status()));
   absl::StatusOr<Reading> reading = Reading();
   if (TakeEnding(kExecute, argument)) {
-    options->index = 0;  // Never blocks.
-    reading = ReadExecution(api, request, *options, argument);
+    options.index = 0;  // Never blocks.
+    reading = ReadExecution(api, request, options, argument);
     if (reading.ok()) {
       const std::shared_ptr<FailOver> job =
           MakeFailOver(api, argument, request.HasParameter("connect"));
       if (job != nullptr) {
         job->exchange = exchange;
-        job->options = *options;
+        job->options = options;
         job->reading = *std::move(reading);
-        job->execution = *MakeExecution(request, *options, argument);
+        job->execution = *MakeExecution(request, options, argument);
         return AskNext(api, job);
       }
     }
   } else if (TakeEnding(kExplain, argument)) {
-    options->index = 0;
+    options.index = 0;
     reading = ReadExplanation(argument);
   } else {
     reading = ReadQuery(argument);
   }
   if (!reading.ok()) return exchange->Respond(ErrorResponse(reading.status()));
-  api.watchers().Answer(exchange, *options, *std::move(reading));
+  api.watchers().Answer(exchange, options, *std::move(reading));
+}
+
+// Which datacenters a query is for is read from the catalog too, so only once it is new enough.
+void AnswerGet(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& argument) {
+  const absl::StatusOr<ReadOptions> options =
+      ParseReadOptions(exchange->request(), api.context().defaults);
+  if (!options.ok()) return exchange->Respond(ErrorResponse(options.status()));
+  api.WhenReadable(exchange, *options, [&api, exchange, options = *options, argument] {
+    Get(api, exchange, options, argument);
+  });
 }
 
 void Create(Api& api, const std::shared_ptr<Exchange>& exchange) {

@@ -19,7 +19,10 @@
 #include "base/random.h"
 #include "cluster/gossip_tags.h"
 #include "http/errors.h"
+#include "http/filter/schema.h"
 #include "http/json_body.h"
+#include "http/read_filter.h"
+#include "http/read_options.h"
 
 namespace pharos::agent {
 namespace {
@@ -54,6 +57,10 @@ Response NoGossip() {
   return http::TextResponse(500, "this agent is in no pool: ports.serf_lan is off");
 }
 
+std::string TextParameter(const http::Request& request, std::string_view name) {
+  return std::string(request.Parameter(name).value_or(""));
+}
+
 bool WantsWan(const http::Request& request) {
   // As in Consul, a bare `wan` is not enough.
   return request.Parameter("wan").value_or("") != "";
@@ -81,22 +88,49 @@ gossip::Tags ShownTags(const Member& member) {
   return tags;
 }
 
-void WriteMembers(std::vector<Member> members, JsonWriter& json) {
+// What filters may name of a member.
+struct MemberView {
+  std::string_view name;
+  std::string address;
+  TextPairs tags;
+  int port = 0, status = 0;
+};
+constexpr auto kMemberFields = http::FilterFields<MemberView>(
+    http::FilterField<&MemberView::name>("Name"), http::FilterField<&MemberView::address>("Addr"),
+    http::FilterField<&MemberView::port>("Port"), http::FilterField<&MemberView::tags>("Tags"),
+    http::FilterField<&MemberView::status>("Status"));
+constexpr http::RecordSchema<MemberView> kMemberSchema(kMemberFields);
+
+MemberView ViewOf(const Member& member) {
+  const gossip::Tags tags = ShownTags(member);
+  return {.name = member.name,
+          .address = member.address.ip.ToString(),
+          .tags = TextPairs(tags.begin(), tags.end()),
+          .port = member.address.port,
+          .status = static_cast<int>(member.status)};
+}
+
+void WriteMembers(const std::vector<Member>& members, const http::ReadFilter<MemberView>& filter,
+                  JsonWriter& json) {
   json.BeginArray();
-  for (const Member& member : members) WriteMember(member, json);
+  for (const Member& member : members) {
+    if (http::Fits(filter, ViewOf(member))) WriteMember(member, json);
+  }
   json.EndArray();
 }
 
 void AnswerMembers(http::Api& api, const AgentApi& agent, const Shared& exchange) {
   const bool wan = WantsWan(exchange->request());
+  auto filter = http::ParseReadFilter(TextParameter(exchange->request(), "filter"), kMemberSchema);
+  if (!filter.ok()) return exchange->Respond(http::ErrorResponse(filter.status()));
   if (agent.gossip != nullptr && wan && agent.gossip->wan() == nullptr) {
     return exchange->Respond(JsonResponse("[]\n"));  // That pool has servers only.
   }
   Pool* const pool = ChoosePool(agent, exchange);
   if (pool == nullptr) return;
-  Gossip::ReadMembers(*pool, [answer = Answer(api, exchange),
+  Gossip::ReadMembers(*pool, [answer = Answer(api, exchange), filter = *std::move(filter),
                               json = api.MakeJson(exchange->request())](auto members) mutable {
-    WriteMembers(std::move(members), json);
+    WriteMembers(members, filter, json);
     answer(JsonResponse(json.Take()));
   });
 }
@@ -152,10 +186,6 @@ void WriteEvent(const AgentEvent& event, JsonWriter& json) {
   json.EndObject();
 }
 
-std::string TextParameter(const http::Request& request, std::string_view name) {
-  return std::string(request.Parameter(name).value_or(""));
-}
-
 void FireEvent(http::Api& api, const AgentApi& agent, const Shared& exchange,
                const std::string& name) {
   const http::Request& request = exchange->request();
@@ -193,10 +223,16 @@ uint64_t IndexOf(const std::vector<AgentEvent>& events) {
 
 Response ListEvents(const std::vector<AgentEvent>& events, const http::Request& request,
                     JsonWriter json) {
-  const std::string name = TextParameter(request, "name");
+  const auto fits = [&request](const char* parameter, const std::string& has) {
+    const std::string wanted = TextParameter(request, parameter);
+    return wanted.empty() || wanted == has;
+  };
   json.BeginArray();
   for (const AgentEvent& event : events) {
-    if (name.empty() || event.name == name) WriteEvent(event, json);
+    if (fits("name", event.name) && fits("node", event.node_filter) &&
+        fits("service", event.service_filter) && fits("tag", event.tag_filter)) {
+      WriteEvent(event, json);
+    }
   }
   json.EndArray();
   Response response = JsonResponse(json.Take());
@@ -206,6 +242,12 @@ Response ListEvents(const std::vector<AgentEvent>& events, const http::Request& 
 
 // Answers once, when a further event has come or the time is over.
 struct EventWait {
+  template <typename Answer>
+  void End(const Answer& answer) {
+    timer.reset();
+    if (const Shared asker = std::exchange(exchange, nullptr)) answer(asker);
+  }
+
   Shared exchange;
   std::unique_ptr<LoopTimer> timer;
 };
@@ -223,21 +265,20 @@ void AnswerEvents(http::Api& api, const AgentApi& agent, const Shared& exchange)
   const auto wait = std::make_shared<EventWait>();
   wait->exchange = exchange;
   wait->timer = std::make_unique<LoopTimer>(exchange->loop().uv());
-  const auto end = [wait, answer] {
-    wait->timer.reset();
-    if (const Shared asker = std::exchange(wait->exchange, nullptr)) answer(asker);
-  };
-  wait->timer->Once(options->wait, end);
+  wait->timer->Once(options->wait, [wait, answer] { wait->End(answer); });
   exchange->OnGone([wait] {
     wait->timer.reset();
     wait->exchange.reset();
   });
   const uint64_t index = options->index;
-  agent.events.Listen([mailbox = api.mailbox(), end, &agent, index] {
-    if (IndexOf(agent.events.List()) == index) return true;
-    LoopMailbox::Post(mailbox, end);
-    return false;
-  });
+  agent.events.Listen(wait,
+                      [mailbox = api.mailbox(), weak = std::weak_ptr(wait), answer, &agent, index] {
+                        if (IndexOf(agent.events.List()) == index) return true;
+                        LoopMailbox::Post(mailbox, [weak, answer] {
+                          if (const auto still = weak.lock()) still->End(answer);
+                        });
+                        return false;
+                      });
 }
 
 // Coordinates.
@@ -265,11 +306,29 @@ std::shared_ptr<const Coordinates> ReadCoordinates(const AgentApi& agent) {
   return coordinates == nullptr ? kNone : coordinates;
 }
 
+// What filters may name of a node's coordinate.
+struct CoordinateView {
+  std::string_view node, segment;
+};
+constexpr auto kCoordinateFields =
+    http::FilterFields<CoordinateView>(http::FilterField<&CoordinateView::node>("Node"),
+                                       http::FilterField<&CoordinateView::segment>("Segment"));
+constexpr http::RecordSchema<CoordinateView> kCoordinateSchema(kCoordinateFields);
+
 Response CoordinatesOfNodes(http::Api& api, const AgentApi& agent, const http::Request& request) {
+  const auto options = http::ParseReadOptions(request, api.context().defaults);
+  if (!options.ok()) return http::ErrorResponse(options.status());
+  const auto filter = http::ParseReadFilter(options->filter, kCoordinateSchema);
+  if (!filter.ok()) return http::ErrorResponse(filter.status());
+  // Segments are networks of an enterprise's; there is the one without a name.
+  const bool any = TextParameter(request, "segment").empty();
   JsonWriter json = api.MakeJson(request);
   json.BeginArray();
   for (const auto& [name, coordinate] : *ReadCoordinates(agent)) {
-    WriteNodeCoordinate(NodeName(api, name), coordinate, json);
+    const std::string node = NodeName(api, name);
+    if (any && http::Fits(*filter, CoordinateView{node, ""})) {
+      WriteNodeCoordinate(node, coordinate, json);
+    }
   }
   json.EndArray();
   return JsonResponse(json.Take());

@@ -238,6 +238,21 @@ Response OneService(const LocalAgent& local, const std::string& id, JsonWriter j
   return response;
 }
 
+// Once the service's hash is another than the given one, or at the deadline.
+void AnswerOther(LocalAgent& local, const std::string& id, const JsonWriter& json,
+                 const std::string& hash, absl::Time deadline,
+                 const std::function<void(Response)>& answer) {
+  std::string now_hash;
+  Response response = OneService(local, id, json, now_hash);
+  const absl::Duration left = deadline - absl::Now();
+  if (hash.empty() || hash != now_hash || left <= absl::ZeroDuration()) {
+    return answer(std::move(response));
+  }
+  local.WaitForService(id, left, [&local, id, json, hash, deadline, answer] {
+    AnswerOther(local, id, json, hash, deadline, answer);
+  });
+}
+
 void AnswerService(http::Api& api, const AgentApi& agent, const std::shared_ptr<Exchange>& exchange,
                    const std::string& id, const http::ReadOptions& options) {
   agent.local.loop().Post([&local = agent.local, mailbox = api.mailbox(), exchange, id, options,
@@ -246,13 +261,7 @@ void AnswerService(http::Api& api, const AgentApi& agent, const std::shared_ptr<
       LoopMailbox::Post(
           mailbox, [exchange, response = std::move(response)] { exchange->Respond(response); });
     };
-    std::string hash;
-    Response response = OneService(local, id, json, hash);
-    if (options.hash.empty() || options.hash != hash) return answer(std::move(response));
-    local.WaitForService(id, options.wait, [&local, id, json, answer] {
-      std::string ignored;
-      answer(OneService(local, id, json, ignored));
-    });
+    AnswerOther(local, id, json, options.hash, absl::Now() + options.wait, answer);
   });
 }
 

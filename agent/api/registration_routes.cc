@@ -52,7 +52,8 @@ void RegisterService(http::Api& api, const AgentApi& agent, const Shared& exchan
   absl::StatusOr<ServiceDefinition> service =
       ParseServiceBody(request.body, agent.config.enable_script_checks);
   if (!service.ok()) return exchange->Respond(http::ErrorResponse(service.status()));
-  const bool replace = request.HasParameter("replace-existing-checks");
+  const std::optional<std::string_view> given = request.Parameter("replace-existing-checks");
+  const bool replace = given && (given->empty() || *given == "true");
   Write(
       api, agent, exchange,
       [exchange, replace, service = *std::move(service)](LocalAgent& local, LocalAgent::Done done) {

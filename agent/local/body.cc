@@ -201,7 +201,11 @@ absl::StatusOr<ServiceDefinition> ParseServiceBody(std::string_view body, bool s
             [&service](const json& given) {
               return http::ReadLocality(given, service.locality.region, service.locality.zone);
             })
-      .With("Check", read_check)
+      .With("Check",
+            [&read_check](const json& given) {
+              const bool none = given.is_object() && given.empty();
+              return none ? absl::OkStatus() : read_check(given);
+            })
       .Each("Checks", [&](const std::string&, const json& given) { return read_check(given); });
   for (const char* unused : {"Namespace", "Partition", "EnterpriseMeta", "Datacenter"}) {
     reader.Ignore(unused);

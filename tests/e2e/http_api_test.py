@@ -1,8 +1,10 @@
 """The HTTP API as Consul's clients know it: statuses, texts, headers and shapes of JSON. What is
 expected was answered by Consul 1.8.7; members that later versions added may be there as well."""
+import concurrent.futures
 import json
 import pathlib
 import sys
+import time
 import unittest
 import urllib.request
 
@@ -138,6 +140,12 @@ ANSWERS = [
     ("GET", "catalog/services?filter=Bogus==1", None, 500,
      'Failed to create boolean expression evaluator: Selector "Bogus" is not valid'),
     ("GET", "catalog/nodes?max_stale=x", None, 400, 'Invalid max_stale value "x"'),
+    ("GET", "agent/members?filter=Bogus==1", None, 500,
+     'Failed to create boolean expression evaluator: Selector "Bogus" is not valid'),
+    ("GET", "coordinate/nodes?filter=Bogus==1", None, 500,
+     'Failed to create boolean expression evaluator: Selector "Bogus" is not valid'),
+    ("GET", "coordinate/nodes?stale&consistent", None, 400,
+     "Cannot specify ?stale with ?consistent, conflicting semantics."),
     ("HEAD", "catalog/nodes", None, 405, ""),
     ("GET", "internal/ui/services", None, 404, ""),
     ("PUT", "agent/force-leave/x", None, 500, "agent: No node found with name 'x'"),
@@ -209,6 +217,56 @@ class Api(lib.AgentTest):
                          "OPTIONS,GET")
         self.assertEqual(self.client.get("agent/service/foo").headers["x-consul-contenthash"],
                          "6b13684bfe179e67")
+
+    def test_members_are_filtered(self):
+        for expression, count in (("Name==%22agent-1%22", 1), ("Name==other", 0), ("Status==1", 1),
+                                  ("Tags.role==consul", 1)):
+            self.assertEqual(len(self.client.get(f"agent/members?filter={expression}").json), count)
+
+    def test_checks_stay_unless_they_are_to_be_replaced(self):
+        self.addCleanup(self.client.put, "agent/service/deregister/kept")
+        def register(query, check):
+            reply = self.client.put("agent/service/register" + query, {
+                "Name": "kept", "Check": {"CheckID": check, "TTL": "10m"} if check else {}})
+            self.assertEqual(reply.status, 200, reply)
+            return sorted(self.client.get("agent/checks?filter=ServiceID==kept").json)
+        self.assertEqual(register("", "one"), ["one"])
+        self.assertEqual(register("?replace-existing-checks=false", "two"), ["one", "two"])
+        self.assertEqual(register("", None), ["one", "two"])
+        self.assertEqual(register("?replace-existing-checks", "three"), ["three"])
+        self.assertEqual(register("?replace-existing-checks=true", "four"), ["four"])
+
+    def blocked(self, path, change):
+        """The answer to a request that waits for something; `change` is made meanwhile."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = pool.submit(http_client.Client(self.agent.ports["http"], timeout=30).get, path)
+            time.sleep(0.2)
+            change()
+            return waiting.result()
+
+    def test_a_node_is_waited_for_by_its_id(self):
+        self.addCleanup(self.client.put, "agent/service/deregister/by-id")
+        node = self.client.get("catalog/node/agent-1").json["Node"]["ID"]
+        index = self.client.get("catalog/node/" + node).index
+        began = time.monotonic()
+        reply = self.blocked(f"catalog/node/{node}?index={index}&wait=20s", lambda: self.client.put(
+            "agent/service/register", {"Name": "by-id"}))
+        self.assertIn("by-id", reply.json["Services"])
+        self.assertLess(time.monotonic() - began, 15)
+
+    def test_a_service_that_is_registered_as_it_was_wakes_nobody(self):
+        self.addCleanup(self.client.put, "agent/service/deregister/same")
+        body = {"Name": "same", "Port": 1}
+        self.client.put("agent/service/register", body)
+        tag = self.client.get("agent/service/same").headers["x-consul-contenthash"]
+        began = time.monotonic()
+        reply = self.blocked(f"agent/service/same?hash={tag}&wait=1s", lambda: self.client.put(
+            "agent/service/register", body))
+        self.assertEqual(reply.headers["x-consul-contenthash"], tag)
+        self.assertGreaterEqual(time.monotonic() - began, 1)
+        reply = self.blocked(f"agent/service/same?hash={tag}&wait=20s", lambda: self.client.put(
+            "agent/service/register", {**body, "Port": 2}))
+        self.assertEqual(reply.json["Port"], 2)
 
     def test_gzip_where_it_is_accepted(self):
         plain = self.client.get("health/state/any")

@@ -81,6 +81,9 @@ class PreparedQueryTest(lib.AgentTest):
              "name 'TAKEN' aliases an existing query name"),
             ("POST", "query", {"ID": unknown, "Service": {"Service": "web"}}, 500,
              "ID must be empty when creating a new prepared query"),
+            ("POST", "query", {"Service": {"Service": "web", "Failover": {"Targets": [{"Peer": "x"}]}}},
+             500, "Invalid prepared query: a failover target is a Peer or a Partition; expected a "
+             "Datacenter"),
             ("POST", "query", {"Service": {"Service": "web", "Failover": {"NearestN": -1}}}, 500,
              "Invalid prepared query: Bad NearestN '-1', must be >= 0"),
             ("POST", "query", {"Service": {"Service": "web"}, "DNS": {"TTL": "5x"}}, 500,

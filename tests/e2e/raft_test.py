@@ -130,6 +130,21 @@ class Tls(unittest.TestCase):
                 self.assertEqual((plain.leader(), foreign.leader()), ("", ""))
 
 
+    def test_replaced_files_are_taken_without_a_restart(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.make_certificates(folder)
+            with servers.Servers(3, config=self.config(folder, "ca")) as cluster:
+                authorities = pathlib.Path(folder, "ca.pem")
+                both = authorities.read_text() + pathlib.Path(folder, "foreign-ca.pem").read_text()
+                pathlib.Path(folder, "new").write_text(both)
+                pathlib.Path(folder, "new").rename(authorities)
+                cluster.config = self.config(folder, "foreign-ca")
+                added = cluster.add().start()
+                cluster.wait(lambda: added.leader() != "", "the one with the new authority is taken in")
+                self.assertEqual(added.register("web", 1), 200)
+                self.assertEqual(cluster[0].port_of("web", "consistent"), 1)
+
+
 class ThreeServers(unittest.TestCase):
     def test_each_takes_changes_and_all_show_them(self):
         with servers.Servers(3) as cluster:
@@ -187,8 +202,11 @@ class ThreeServers(unittest.TestCase):
             status, _, body = survivor.ask("PUT", "/v1/catalog/register", {
                 "Node": "alpha", "Address": "10.0.0.1", "Service": {"Service": "x", "Port": 1}})
             self.assertEqual((status, body), (500, b"No cluster leader"))
-            status, _, body = survivor.ask("GET", "/v1/catalog/nodes")
-            self.assertEqual((status, body), (500, b"No cluster leader"))
+            for path in ("catalog/nodes", "query", "query/q", "query/q/execute"):
+                status, _, body = survivor.ask("GET", f"/v1/{path}")
+                self.assertEqual((status, body), (500, b"No cluster leader"), path)
+            status, _, body = survivor.ask("GET", "/v1/query/q/execute?stale")
+            self.assertEqual(status, 404, body)
             status, headers, _ = survivor.ask("GET", "/v1/catalog/nodes?stale")
             self.assertEqual(status, 200)
             self.assertEqual(headers["x-consul-knownleader"], "false")
