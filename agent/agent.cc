@@ -419,13 +419,9 @@ void Agent::RequestReload(std::function<void(absl::Status)> done) {
   kill(getpid(), SIGHUP);
 }
 
-void Agent::AnswerReloads(const absl::Status& status) {
-  std::vector<std::function<void(absl::Status)>> waiting;
-  {
-    const std::lock_guard lock(mutex_);
-    waiting.swap(reloads_);
-  }
-  for (const auto& done : waiting) done(status);
+std::vector<std::function<void(absl::Status)>> Agent::TakeReloads() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(reloads_, {});
 }
 
 void Agent::RequestLeave() {

@@ -55,8 +55,9 @@ class Agent {
   // From any thread: a reload is asked for by SIGHUP to this process, and `done` told of the next
   // one.
   void RequestReload(std::function<void(absl::Status)> done);
-  // Tells who asked for it how a reload went.
-  void AnswerReloads(const absl::Status& status);
+  // Those who asked for a reload and are to be told how it went: taken before it begins, as what it
+  // reads may be older than what those want who ask meanwhile.
+  std::vector<std::function<void(absl::Status)>> TakeReloads();
   // From any thread: asks for the end by SIGTERM to this process, as one that leaves its cluster.
   void RequestLeave();
   bool leave_wanted() const { return leave_wanted_; }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,15 +54,6 @@ void AllowManyFiles() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// From now on a second SIGINT or SIGTERM ends the process at once.
-void LetSignalsKill() {
-  sigset_t ending;
-  sigemptyset(&ending);
-  sigaddset(&ending, SIGINT);
-  sigaddset(&ending, SIGTERM);
-  pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
-}
-
 // Holds the process id in a file while it lives.
 class PidFile {
  public:
@@ -73,14 +65,31 @@ class PidFile {
   explicit PidFile(std::string path) : path_(std::move(path)) {}
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
+  // That of an agent that has taken its place stays.
   ~PidFile() {
     std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove(path_, ignored);
+    const auto there = ReadFile(path_, 64);
+    if (there.ok() && *there == absl::StrFormat("%d", getpid())) {
+      std::filesystem::remove(path_, ignored);
+    }
   }
 
  private:
   std::string path_;
 };
+
+// From now on a second SIGINT or SIGTERM ends the process at once.
+void LetSignalsKill(const std::string& pid_file) {
+  std::thread([pid_file] {
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    TakeSignal(ending);
+    if (!pid_file.empty()) unlink(pid_file.c_str());
+    _exit(kExitError);
+  }).detach();
+}
 
 // The port of HTTP (or HTTPS); -1: it is off.
 int HttpPort(const Agent& agent, bool tls) {
@@ -105,14 +114,16 @@ void PrintBanner(const Config& config, const Agent& agent, std::ostream& out) {
       "            Server: %s (Bootstrap: %s)\n"
       "       Client Addr: [%s] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
       "      Cluster Addr: %s (LAN: %d, WAN: %d)\n"
-      "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
+      "           Encrypt: Gossip: %s, TLS-Outgoing: %s, TLS-Incoming: %s, "
       "Auto-Encrypt-TLS: false\n\n",
       kVersion, agent.node_id(), config.node_name, config.datacenter, config.server ? "<all>" : "",
       config.server ? "true" : "false", config.bootstrap ? "true" : "false",
       absl::StrJoin(client, " "), HttpPort(agent, false), HttpPort(agent, true), config.ports.grpc,
       dns.empty() ? -1 : int{dns.front().port}, config.advertise_addr.ToString(),
       PortOrOff(agent.lan_address()), PortOrOff(agent.wan_address()),
-      config.gossip.encrypt.empty() ? "false" : "true");
+      config.gossip.encrypt.empty() ? "false" : "true",
+      config.cluster.verify_outgoing ? "true" : "false",
+      config.cluster.verify_incoming ? "true" : "false");
 }
 
 void LogNotes(const LoadedConfig& loaded) {
@@ -126,6 +137,7 @@ void LogNotes(const LoadedConfig& loaded) {
 // Loads what the command line names and puts it in the place of what runs; an error leaves that.
 void Reload(const ConfigRequest& request, Agent& agent) {
   PHAROS_LOG(kInfo, "agent", "Reloading configuration...");
+  const auto waiting = agent.TakeReloads();
   absl::StatusOr<LoadedConfig> loaded = LoadConfig(request, ReadMachine());
   absl::Status status = loaded.status();
   if (loaded.ok()) {
@@ -138,7 +150,7 @@ void Reload(const ConfigRequest& request, Agent& agent) {
     PHAROS_LOG(kError, "agent", "Reload failed, the running configuration stays: %s",
                std::string(status.message()));
   }
-  agent.AnswerReloads(status);
+  for (const auto& done : waiting) done(status);
 }
 
 // Whether the agent says good-bye to its cluster before it ends.
@@ -160,8 +172,9 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
   const LoadedConfig notes = loaded;
   RETURN_IF_ERROR(SetUpLog(config.log));
   out << "==> Starting Pharos agent...\n" << std::flush;
-  ASSIGN_OR_RETURN(const std::unique_ptr<PidFile> pid_file, PidFile::Write(config.pid_file));
+  // Only who has started, and so has the data folder, is the one that the file names.
   ASSIGN_OR_RETURN(const std::unique_ptr<Agent> agent, Agent::Start(std::move(loaded)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<PidFile> pid_file, PidFile::Write(config.pid_file));
   PrintBanner(config, *agent, out);
   out << "==> Log data will now stream in as it occurs:\n\n" << std::flush;
   LogNotes(notes);
@@ -178,7 +191,7 @@ absl::Status Run(const ParsedFlags& parsed, std::ostream& out, bool& left) {
         agent->LogMetrics();
         break;
       default:
-        LetSignalsKill();
+        LetSignalsKill(config.pid_file);
         RETURN_IF_ERROR(agent->failure());
         out << "==> Caught a signal to stop; stopping the agent\n" << std::flush;
         if (LeavesAt(signal, config, *agent)) {

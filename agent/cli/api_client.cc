@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "http/read_options.h"
 
 namespace pharos::agent {
 namespace {
@@ -63,7 +65,26 @@ size_t TakeHeader(char* data, size_t size, size_t count, void* to) {
   return line.size();
 }
 
-bool IsTrue(std::string_view text) { return text == "1" || text == "true" || text == "TRUE"; }
+// What a variable of the environment turns on or off.
+absl::StatusOr<bool> Switch(std::string_view name, std::string_view text, bool otherwise) {
+  if (text.empty()) return otherwise;
+  const std::optional<bool> on = http::ParseBool(text);
+  if (on) return *on;
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is \"%s\"; expected true or false", name, text));
+}
+
+// libcurl expects the certificate of the name in the URL, so the URL gets that name, and the
+// connection goes where the URL pointed before, which is returned.
+curl_slist* UseServerName(const std::string& name, std::string& url) {
+  constexpr std::string_view kScheme = "https://";
+  if (name.empty() || !url.starts_with(kScheme)) return nullptr;
+  const size_t begin = kScheme.size();
+  const size_t end = url[begin] == '[' ? url.find(']', begin) + 1 : url.find_first_of(":/", begin);
+  const std::string host = url.substr(begin, end - begin);
+  url.replace(begin, host.size(), name);
+  return curl_slist_append(nullptr, absl::StrFormat("%s::%s:", name, host).c_str());
+}
 
 std::string Capitalized(std::string_view method) {
   std::string word = absl::AsciiStrToLower(std::string(method));
@@ -111,7 +132,8 @@ absl::StatusOr<ApiOptions> ReadApiOptions(const ParsedFlags& parsed, const ReadE
   };
   ApiOptions options;
   const std::string address = value("http-addr", "HTTP_ADDR");
-  SetAddress(address.empty() ? "127.0.0.1:8500" : address, IsTrue(variable("HTTP_SSL")), options);
+  ASSIGN_OR_RETURN(const bool tls, Switch("HTTP_SSL", variable("HTTP_SSL"), false));
+  SetAddress(address.empty() ? "127.0.0.1:8500" : address, tls, options);
   options.token = value("token", "HTTP_TOKEN");
   const std::string token_file = value("token-file", "HTTP_TOKEN_FILE");
   if (!token_file.empty()) {
@@ -124,8 +146,8 @@ absl::StatusOr<ApiOptions> ReadApiOptions(const ParsedFlags& parsed, const ReadE
   options.client_cert = value("client-cert", "CLIENT_CERT");
   options.client_key = value("client-key", "CLIENT_KEY");
   options.tls_server_name = value("tls-server-name", "TLS_SERVER_NAME");
-  const std::string verify = variable("HTTP_SSL_VERIFY");
-  options.verify_tls = verify.empty() || IsTrue(verify);
+  ASSIGN_OR_RETURN(options.verify_tls,
+                   Switch("HTTP_SSL_VERIFY", variable("HTTP_SSL_VERIFY"), true));
   options.datacenter = std::string(parsed.Last("datacenter"));
   options.stale = parsed.Has("stale");
   return options;
@@ -159,6 +181,9 @@ absl::StatusOr<ApiReply> ApiClient::Perform(
 
   const std::unique_ptr<CURL, FreeCurl> curl(curl_easy_init());
   CURL* c = curl.get();
+  const std::unique_ptr<curl_slist, FreeCurl> connect_to(
+      UseServerName(options_.tls_server_name, url));
+  if (connect_to != nullptr) curl_easy_setopt(c, CURLOPT_CONNECT_TO, connect_to.get());
   Transfer transfer;
   if (take) transfer.take = &take;
   char why[CURL_ERROR_SIZE] = "";

@@ -30,6 +30,13 @@ struct Member {
   }
 };
 
+std::string SegmentOf(const Member& member) {
+  if (member.Tag("role") == "consul") return "<all>";
+  const std::string segment = member.Tag("segment");
+  return segment.empty() ? "<default>" : segment;
+}
+
+// Servers first.
 std::vector<Member> ReadMembers(const std::string& body) {
   std::vector<Member> members;
   for (const json& given : json::parse(body, nullptr, false)) {
@@ -46,15 +53,15 @@ std::vector<Member> ReadMembers(const std::string& body) {
     }
     members.push_back(std::move(member));
   }
-  std::sort(members.begin(), members.end(),
-            [](const Member& a, const Member& b) { return a.name < b.name; });
+  std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) {
+    return std::pair(SegmentOf(a), a.name) < std::pair(SegmentOf(b), b.name);
+  });
   return members;
 }
 
 std::vector<std::string> StandardRow(const Member& member) {
   const bool server = member.Tag("role") == "consul";
   const std::string build = member.Tag("build");
-  const std::string segment = member.Tag("segment");
   return {member.name,
           member.address,
           member.status,
@@ -62,9 +69,7 @@ std::vector<std::string> StandardRow(const Member& member) {
           build.substr(0, build.find(':')),
           member.Tag("vsn"),
           member.Tag("dc"),
-          server            ? "<all>"
-          : segment.empty() ? "<default>"
-                            : segment};
+          SegmentOf(member)};
 }
 
 std::vector<std::string> DetailedRow(const Member& member) {

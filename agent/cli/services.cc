@@ -109,6 +109,26 @@ std::string BodyOf(const ServiceDefinition& service) {
   json.BoolField("EnableTagOverride", service.enable_tag_override);
   WriteText("Kind", service.kind, json);
   WriteText("SocketPath", service.socket_path, json);
+  WriteText("Token", service.token, json);
+  if (!service.proxy_destination.empty()) {
+    json.Key("Proxy");
+    json.BeginObject();
+    json.Field("DestinationServiceName", service.proxy_destination);
+    json.EndObject();
+  }
+  if (service.connect_native) {
+    json.Key("Connect");
+    json.BeginObject();
+    json.BoolField("Native", true);
+    json.EndObject();
+  }
+  if (!service.locality.region.empty()) {
+    json.Key("Locality");
+    json.BeginObject();
+    json.Field("Region", service.locality.region);
+    json.Field("Zone", service.locality.zone);
+    json.EndObject();
+  }
   json.Key("Checks");
   json.BeginArray();
   for (const CheckDefinition& check : service.checks) WriteCheck(check, json);

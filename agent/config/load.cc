@@ -73,6 +73,10 @@ class Sources {
   void ReadPath(const std::string& path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) return ReadFolder(path);
+    if (!std::filesystem::exists(path, error)) {
+      problems_.Add(absl::StrFormat("cannot read %s: No such file or directory", path));
+      return;
+    }
     if (FormatOf(path).empty()) {
       problems_.Add(absl::StrFormat(
           "%s: extension must be .hcl or .json, or config format must be set", path));

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "agent/config/map_builder.h"
@@ -66,14 +67,17 @@ class SchemaCheck {
     const std::vector<std::string_view> names = NamesInGroup(group);
     MapBuilder checked(map.at);
     for (const Entry& entry : map.map) {
-      const std::string path = JoinPath(group, entry.key);
-      const bool known = std::find(names.begin(), names.end(), entry.key) != names.end();
-      if (!known) {
+      // Upper and lower case are alike, as Consul reads them.
+      const auto known = std::find_if(names.begin(), names.end(), [&entry](std::string_view name) {
+        return absl::EqualsIgnoreCase(absl::string_view(name.data(), name.size()), entry.key);
+      });
+      if (known == names.end()) {
         problems_.Add(entry.at, problems_.full() ? "" : UnknownKeyMessage(group, entry.key, names));
       } else if (!entry.value.is(Value::Kind::kNull)) {
+        const std::string path = JoinPath(group, *known);
         const Key* key = FindKey(path);
         Value value = key != nullptr ? CheckKey(*key, entry.value) : CheckMap(path, entry.value);
-        checked.Set(entry.key, entry.at, std::move(value));
+        checked.Set(std::string(*known), entry.at, std::move(value));
       }
     }
     return std::move(checked).Take();

@@ -110,6 +110,14 @@ class Start(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "pid"
             with lib.Agent({"pid_file": str(path)}) as agent:
+                deadline = time.monotonic() + 10
+                while not path.exists() and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                self.assertEqual(int(path.read_text()), agent.process.pid)
+                # One that cannot start leaves it as it is.
+                config = pathlib.Path(folder) / "second.json"
+                config.write_text(json.dumps({"pid_file": str(path), "ports": agent.ports}))
+                self.assertNotEqual(run("agent", "-dev", "-config-file", str(config)).returncode, 0)
                 self.assertEqual(int(path.read_text()), agent.process.pid)
             self.assertFalse(path.exists())
 
