@@ -1,7 +1,8 @@
 """Two datacenters of three servers and two clients each, in network namespaces, through random faults:
-the way between them is cut, clients are cut off, servers are killed, one or all, and clients started anew.
-Every agent is asked ten times a second throughout, over UDP, and each answer is looked at. To be run as
-root in network and mount namespaces of its own: `unshare -n -m`. Ends with 0 when all was as it should be.
+the way between them is cut, clients are cut off, servers are killed, stopped, one or all, and clients started
+anew. None may end but by that. Every agent is asked ten times a second throughout, over UDP, and each answer is
+looked at. To be run as root in network and mount namespaces of its own: `unshare -n -m`. Ends with 0 when all was
+as it should be.
 
     tests/faults.py [SECONDS [SEED]]
 
@@ -29,6 +30,7 @@ PORTS = {"dns": 8600, "http": 8500, "server": 8300, "serf_lan": 8301, "serf_wan"
 SERVERS, CLIENTS = 3, 2
 INTERVAL_S = 0.1
 ANSWER_S = 4.0  # A query is unanswered after that.
+ALIVE = 1  # A member's status.
 STALE_ANSWER, NO_AUTHORITY, NOT_READY = 3, 22, 14
 
 
@@ -91,6 +93,18 @@ class Agent(servers.Server):
     def start(self):
         self.started_at = time.monotonic()
         return super().start()
+
+    def kill(self):
+        process, self.process = self.process, None
+        process.kill()
+        process.wait()
+
+    def end(self):
+        """As it is told to; it may have left its datacenter before, or not."""
+        process, self.process = self.process, None
+        process.terminate()
+        status = process.wait(60)
+        assert status in (0, 1), f"{self.name} ended with {status}"
 
     def set_link(self, up):
         self.cut = not up
@@ -161,7 +175,7 @@ class Asker:
 
     def __init__(self, fleet):
         self.fleet = fleet
-        self.problems, self.counts = [], collections.Counter()
+        self.problems, self.counts, self.ended = [], collections.Counter(), []
         self.random = random.Random(fleet.seed)  # The faults are those of the seed, however fast it is.
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -199,6 +213,11 @@ class Asker:
             if now >= due and not self._end.is_set():
                 due = now + INTERVAL_S
                 for agent in self.fleet.agents:
+                    process = agent.process
+                    if process is not None and process.poll() is not None and \
+                            process not in self.ended:
+                        self.ended.append(process)
+                        self._problem(agent, "", f"ended by itself, status {process.returncode}")
                     if not agent.running or now - agent.started_at < 2:
                         continue
                     for dc, kind, name in self._names(agent):
@@ -299,6 +318,9 @@ class Faults:
         if not agents:
             return None
         agent = self.random.choice(agents)
+        if self.random.random() < 0.3:
+            agent.end()
+            return f"{agent.name} is stopped"
         agent.kill()
         return f"{agent.name} is killed"
 
@@ -327,7 +349,7 @@ class Faults:
         if self.random.random() < 0.5:
             agent.kill()
         else:
-            agent.stop()
+            agent.end()
         agent.start()
         return f"{agent.name} is started anew"
 
@@ -377,6 +399,9 @@ def addresses(agent, name):
 
 def check_healed(fleet):
     """Everything is equal everywhere, and as it was written last."""
+    for agent in fleet.agents:
+        until(lambda agent=agent: [each["Status"] for each in agent.get("/v1/agent/members")] ==
+              [ALIVE] * (SERVERS + CLIENTS), f"{agent.name} knows of all members", 120)
     for dc in (1, 2):
         until(lambda dc=dc: fleet.write(dc), f"dc{dc} takes changes")
         newest = {fleet.written[dc][-1]}
@@ -438,6 +463,8 @@ def main():
                 heals += 1
                 say(f"all is healed and equal; {sum(asker.counts.values())} answers so far, "
                     f"{len(asker.problems)} problems")
+        for agent in fleet.agents:
+            agent.end()
         if not asker.counts:
             asker.problems.append("nothing was ever answered")
         say(f"{heals} rounds; answers by kind, RCODE and extended error:")
