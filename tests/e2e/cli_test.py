@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -63,6 +64,15 @@ class Commands(lib.AgentTest):
         self.assertEqual(self.run_ok("services", "deregister", path),
                          "Deregistered service: redis\n")
         self.assertEqual(self.client.get("catalog/service/redis").json, [])
+
+    def test_a_file_is_registered_whole_whatever_the_case_of_its_keys(self):
+        self.agent.write("proxy.json", {"Service": {
+            "Name": "proxy", "Kind": "connect-proxy", "Port": 81,
+            "Proxy": {"destination_service_name": "web"}, "Locality": {"Region": "eu", "Zone": "z"}}})
+        self.run_ok("services", "register", str(self.agent.folder / "proxy.json"))
+        service = self.client.get("agent/service/proxy").json
+        self.assertEqual((service["Kind"], service["Proxy"]["DestinationServiceName"],
+                          service["Locality"]), ("connect-proxy", "web", {"Region": "eu", "Zone": "z"}))
 
     def test_maintenance(self):
         self.run_ok("services", "register", "-name=kept")
@@ -125,6 +135,34 @@ class Commands(lib.AgentTest):
                       run.stderr)
         run = pharos("status", PHAROS_HTTP_ADDR=f"127.0.0.1:{port}", CONSUL_HTTP_ADDR=self.address)
         self.assertEqual(run.returncode, 1, "PHAROS_ goes before CONSUL_")
+
+
+class Https(unittest.TestCase):
+    def test_certificates_are_checked_unless_told_otherwise(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                            "-days", "2", "-subj", "/CN=server.dc1.consul", "-addext",
+                            "subjectAltName=DNS:server.dc1.consul"], check=True,
+                           stderr=subprocess.DEVNULL)
+            https, = lib.free_ports(1)
+            with lib.Agent({"ports": {"https": https}, "cert_file": certificate, "key_file": key}):
+                address = f"127.0.0.1:{https}"
+                name = "-tls-server-name=server.dc1.consul"
+                for options, environment, fault in (
+                        ([name], {"CONSUL_HTTP_SSL": "T", "CONSUL_CACERT": certificate}, None),
+                        ([], {"CONSUL_HTTP_SSL": "1", "CONSUL_CACERT": certificate}, "127.0.0.1"),
+                        ([], {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_SSL_VERIFY": "True"}, "self-signed"),
+                        ([], {"CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_SSL_VERIFY": "F"}, None),
+                        ([], {"CONSUL_HTTP_SSL": "on"}, 'HTTP_SSL is "on"; expected true or false')):
+                    run = pharos("catalog", "datacenters", *options, CONSUL_HTTP_ADDR=address,
+                                 **environment)
+                    if fault is None:
+                        self.assertEqual(run.stdout, "dc1\n", (environment, run.stderr))
+                    else:
+                        self.assertEqual(run.returncode, 1, environment)
+                        self.assertIn(fault, run.stderr)
 
 
 class Leave(unittest.TestCase):
