@@ -194,7 +194,7 @@ absl::Status Agent::StartGossip() {
     failure_ = why;
     kill(getpid(), SIGTERM);
   };
-  ASSIGN_OR_RETURN(gossip_, Gossip::Start(config, node_id_, std::move(events)));
+  ASSIGN_OR_RETURN(gossip_, Gossip::Start(config, node_id_, events));
   if (gossip_ == nullptr || !config.server) return absl::OkStatus();
   gossip_catalog_ = std::make_unique<cluster::GossipCatalog>(
       local_->loop(), *consensus_,

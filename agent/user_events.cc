@@ -91,7 +91,7 @@ absl::Status CheckEvent(const AgentEvent& event) {
   for (const auto& [what, filter] :
        {std::pair("node", &event.node_filter), std::pair("service", &event.service_filter),
         std::pair("tag", &event.tag_filter)}) {
-    if (const absl::Status status = CheckFilter(what, *filter); !status.ok()) return status;
+    if (absl::Status status = CheckFilter(what, *filter); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

@@ -63,7 +63,7 @@ std::string TextParameter(const http::Request& request, std::string_view name) {
 
 bool WantsWan(const http::Request& request) {
   // As in Consul, a bare `wan` is not enough.
-  return request.Parameter("wan").value_or("") != "";
+  return !request.Parameter("wan").value_or("").empty();
 }
 
 // The pool that is asked about; null, after answering, if there is none.
