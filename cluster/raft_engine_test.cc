@@ -40,6 +40,7 @@ class Server : public RaftEngineHost {
 
   void Bootstrap(const std::vector<uint64_t>& ids) {
     std::vector<RaftServer> servers;
+    servers.reserve(ids.size());
     for (const uint64_t id : ids) {
       servers.push_back({.id = id, .address = std::to_string(id), .role = RaftRole::kVoter});
     }

@@ -82,7 +82,7 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
         if (section == Section::kAnswer) EndChain(question, found.otherwise);
         return;
       }
-      candidates = std::move(found.candidates);
+      candidates = found.candidates;
     }
     const uint32_t record_ttl_s =
         ttl_s.value_or(candidates ? candidates->ttl_s : config_.node_ttl_s);
