@@ -52,7 +52,7 @@ std::string MakeTarget(const std::vector<Instance>& instances) {
 class BalancedChannel::Impl {
  public:
   Impl(Agents agents, std::string service, WatcherOptions options,
-       std::shared_ptr<grpc::ChannelCredentials> credentials)
+       const std::shared_ptr<grpc::ChannelCredentials>& credentials)
       : credentials_(credentials == nullptr ? grpc::InsecureChannelCredentials() : credentials),
         // Fails at once, as nobody can listen there.
         channel_(MakeChannel("ipv4:127.0.0.1:0")),

@@ -60,7 +60,8 @@ bool IsFinal(grpc::StatusCode code) {
 
 class Registration::Impl {
  public:
-  Impl(Agents agents, std::vector<InstanceSpec> instances, RegistrationOptions options)
+  Impl(const Agents& agents, const std::vector<InstanceSpec>& instances,
+       RegistrationOptions options)
       : options_(options), connection_(agents, options.backoff_min, options.backoff_max) {
     for (const InstanceSpec& instance : instances) {
       v1::InstanceSpec message = ToMessage(instance);
@@ -301,12 +302,12 @@ class Registration::Impl {
   std::thread thread_;
 };
 
-Registration::Registration(Agents agents, std::vector<InstanceSpec> instances,
+Registration::Registration(const Agents& agents, const std::vector<InstanceSpec>& instances,
                            RegistrationOptions options)
-    : impl_(std::make_unique<Impl>(std::move(agents), std::move(instances), options)) {}
+    : impl_(std::make_unique<Impl>(agents, instances, options)) {}
 Registration::~Registration() = default;
 grpc::Status Registration::Wait(std::chrono::milliseconds timeout) { return impl_->Wait(timeout); }
-void Registration::Set(InstanceSpec instance) { impl_->Set(instance); }
+void Registration::Set(const InstanceSpec& instance) { impl_->Set(instance); }
 void Registration::Remove(const std::string& id) { impl_->Remove(id); }
 void Registration::SetHealth(const std::string& id, Health health, const std::string& output) {
   impl_->SetHealth(id, health, output);

@@ -49,7 +49,7 @@ Instance FromMessage(const v1::Instance& message) {
 
 class Watcher::Impl {
  public:
-  Impl(Agents agents, std::string service, WatcherOptions options, Listener listener)
+  Impl(const Agents& agents, std::string service, WatcherOptions options, Listener listener)
       : options_(std::move(options)),
         service_(std::move(service)),
         listener_(std::move(listener)),

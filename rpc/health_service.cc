@@ -64,7 +64,7 @@ class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<Healt
                                                  HealthCheckResponse* response) {
   ++context_.counters.calls;
   const std::shared_ptr<UnaryCall> answer = UnaryCall::Make();
-  const std::string name = request->service();
+  const std::string& name = request->service();
   std::vector<std::string> topics;
   if (!IsOwn(name)) topics.push_back(cluster::ServiceTopic(registry::LowerCase(name)));
   WhenThere(context_, topics, [this, answer, name, response](const absl::Status& there) {

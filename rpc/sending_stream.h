@@ -88,7 +88,7 @@ class SendingStream : public Reactor,
   }
   // SendNext is to be thought of, too, when one of these topics changes; in place of earlier ones.
   // It is called, too, once what concerns them is there; until then nothing is to be sent.
-  void Follow(std::vector<std::string> topics, TopicHub::Wake wake) {
+  void Follow(const std::vector<std::string>& topics, TopicHub::Wake wake) {
     const uint64_t before = wake_id_;
     wake_id_ = context_.hub.Add(topics, std::move(wake));
     context_.hub.Remove(before);

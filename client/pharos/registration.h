@@ -33,7 +33,7 @@ struct RegistrationOptions {
 // time, in order, and again after a reconnect, so that the agent comes to know the newest state.
 class Registration {
  public:
-  Registration(Agents agents, std::vector<InstanceSpec> instances,
+  Registration(const Agents& agents, const std::vector<InstanceSpec>& instances,
                RegistrationOptions options = {});
   // Withdraws the instances.
   ~Registration();
@@ -46,7 +46,7 @@ class Registration {
   grpc::Status Wait(std::chrono::milliseconds timeout);
 
   // Adds an instance, or changes the one of its id.
-  void Set(InstanceSpec instance);
+  void Set(const InstanceSpec& instance);
   void Remove(const std::string& id);
   // Of an instance that was set; others are ignored.
   void SetHealth(const std::string& id, Health health, const std::string& output = "");
