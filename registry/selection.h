@@ -75,8 +75,9 @@ class Selection {
   static size_t SumsOffset(size_t size) {
     return (sizeof(Block) + size * sizeof(uint32_t) + 7) / 8 * 8;
   }
+  // Of no block, any address does; as a pointer, null could not be added to.
   static const uint32_t* PositionsOf(const Block* block) {
-    return reinterpret_cast<const uint32_t*>(block + 1);
+    return reinterpret_cast<const uint32_t*>(reinterpret_cast<uintptr_t>(block) + sizeof(Block));
   }
   static const uint64_t* SumsOf(const Block* block) {
     return reinterpret_cast<const uint64_t*>(reinterpret_cast<const uint8_t*>(block) +
