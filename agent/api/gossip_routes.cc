@@ -114,7 +114,7 @@ void WriteMembers(const std::vector<Member>& members, const http::ReadFilter<Mem
                   JsonWriter& json) {
   json.BeginArray();
   for (const Member& member : members) {
-    if (http::Fits(filter, ViewOf(member))) WriteMember(member, json);
+    if (filter == nullptr || filter->Matches(ViewOf(member))) WriteMember(member, json);
   }
   json.EndArray();
 }
