@@ -17,10 +17,10 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "cluster/peer_tls.h"
 #include "rpc/admin_service.h"
 #include "rpc/context.h"
 #include "rpc/discovery_service.h"
@@ -39,16 +39,14 @@ constexpr int kClientPingMinMs = 200;
 // A connection that does not get as far as HTTP/2, and one without any call, are closed.
 constexpr int kHandshakeMs = 10'000;
 constexpr int kIdleMs = 600'000;
-constexpr unsigned kTlsRefreshSeconds = 1;
 constexpr absl::Duration kSweepInterval = absl::Seconds(1);
-constexpr size_t kPemOctetsMax = size_t{4} << 20;
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
 }
 
-// What can be told before the first handshake.
-absl::Status CheckTlsFiles(const TlsOptions& tls) {
+// What can be told before anything is read.
+absl::Status CheckTls(const TlsOptions& tls) {
   if (tls.cert_file.empty() || tls.key_file.empty()) {
     return absl::InvalidArgumentError(
         "ports.grpc_tls is set without tls.grpc.cert_file and key_file; expected both");
@@ -57,27 +55,7 @@ absl::Status CheckTlsFiles(const TlsOptions& tls) {
     return absl::InvalidArgumentError(
         "tls.grpc.verify_incoming is set without a ca_file; expected one that signs clients");
   }
-  for (const std::string& path : {tls.cert_file, tls.key_file, tls.ca_file}) {
-    if (!path.empty()) RETURN_IF_ERROR(ReadFile(path, kPemOctetsMax).status());
-  }
   return absl::OkStatus();
-}
-
-std::shared_ptr<::grpc::ServerCredentials> MakeCredentials(const TlsOptions& tls) {
-  namespace experimental = ::grpc::experimental;
-  // Looks at the files every second and takes what has changed, if certificate and key fit.
-  const auto files = tls.ca_file.empty()
-                         ? std::make_shared<experimental::FileWatcherCertificateProvider>(
-                               tls.key_file, tls.cert_file, kTlsRefreshSeconds)
-                         : std::make_shared<experimental::FileWatcherCertificateProvider>(
-                               tls.key_file, tls.cert_file, tls.ca_file, kTlsRefreshSeconds);
-  experimental::TlsServerCredentialsOptions options(files);
-  options.watch_identity_key_cert_pairs();
-  if (!tls.ca_file.empty()) options.watch_root_certs();
-  options.set_cert_request_type(tls.verify_clients
-                                    ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                    : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  return experimental::TlsServerCredentials(options);
 }
 
 void SetLimits(const ServerOptions& options, ::grpc::ServerBuilder& builder) {
@@ -123,7 +101,7 @@ uint64_t NewEpoch() {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       cluster::CatalogAccess& consensus,
                                                       Registrar& registrar, AdminSource admin) {
-  if (!options.tls_addresses.empty()) RETURN_IF_ERROR(CheckTlsFiles(options.tls));
+  if (!options.tls_addresses.empty()) RETURN_IF_ERROR(CheckTls(options.tls));
   std::unique_ptr<Server> server(new Server(options, consensus, registrar, std::move(admin)));
   RETURN_IF_ERROR(server->Listen(options));
   return server;
@@ -169,7 +147,12 @@ absl::Status Server::Listen(const ServerOptions& options) {
     builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &ports.back().second);
   }
   if (!options.tls_addresses.empty()) {
-    const std::shared_ptr<::grpc::ServerCredentials> credentials = MakeCredentials(options.tls);
+    const TlsOptions& tls = options.tls;
+    ASSIGN_OR_RETURN(const auto credentials,
+                     cluster::PeerServerCredentials({.ca_file = tls.ca_file,
+                                                     .cert_file = tls.cert_file,
+                                                     .key_file = tls.key_file,
+                                                     .verify_incoming = tls.verify_clients}));
     for (const std::string& address : options.tls_addresses) {
       ports.emplace_back(address, 0);
       builder.AddListeningPort(address, credentials, &ports.back().second);
