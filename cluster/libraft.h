@@ -7,12 +7,19 @@
 #include <uv.h>
 
 extern "C" {
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wkeyword-macro"
+#endif
 #pragma push_macro("static_assert")
 #undef static_assert
 #define static_assert(...)
 #include <raft.h>
 #include <raft/uv.h>
 #pragma pop_macro("static_assert")
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
 // What raft_uv calls in every turn of its loop to hand requests that are done back to who made
 // them. A disk of another kind has to call it, too, and libraft declares it nowhere in public.
