@@ -1,9 +1,11 @@
 #include "registry/catalog.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
@@ -121,25 +123,34 @@ std::string ConnectName(const Service& service) {
   return service.connect_native ? LowerCase(service.name) : std::string();
 }
 
-// Where the instance with a key (names in lower case) is, if it is there.
-std::optional<uint32_t> FindInstance(const InstanceSequence& instances,
-                                     const std::pair<std::string, std::string>& key) {
+InstanceKey KeyOf(const Instance& instance) {
+  return {instance.node.get(), instance.service.get()};
+}
+
+// Where the instance with a key is, if it is there.
+std::optional<uint32_t> FindInstance(const InstanceSequence& instances, const InstanceKey& key) {
   uint32_t from = 0;
   auto to = static_cast<uint32_t>(instances.size());
-  const auto key_at = [&](uint32_t position) {
-    const Instance& instance = *instances[position];
-    return std::pair(LowerCase(instance.node->name), LowerCase(instance.service->id));
-  };
   while (from < to) {
     const uint32_t middle = from + (to - from) / 2;
-    if (key_at(middle) < key) {
+    if (Compare(KeyOf(*instances[middle]), key) < 0) {
       from = middle + 1;
     } else {
       to = middle;
     }
   }
-  if (from == instances.size() || key_at(from) != key) return std::nullopt;
+  if (from == instances.size() || Compare(KeyOf(*instances[from]), key) != 0) return std::nullopt;
   return from;
+}
+
+// The names of what has changed, in order.
+template <typename Changes>
+std::vector<std::string> NamesOf(const Changes& changes) {
+  std::vector<std::string> names;
+  names.reserve(changes.size());
+  for (const auto& [name, change] : changes) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
 }
 
 // Whether the entries hold the very same records.
@@ -167,10 +178,11 @@ void CountSuffixes(PersistentMap<std::string, uint32_t>& counts, const std::stri
 }
 
 // Counts every network that the address is in.
-void CountNetworks(PersistentMap<std::string, uint32_t>& counts, const IpAddress& ip, int change) {
+template <typename Counts>
+void CountNetworks(Counts& counts, const IpAddress& ip, int change) {
   const size_t step = NetworkStepBits(ip);
   for (size_t bits = step; bits < 8 * ip.octets().size(); bits += step) {
-    Count(counts, NetworkKey(ip, bits), change);
+    counts[NetworkKey(ip, bits)] += change;
   }
 }
 
@@ -346,7 +358,7 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
   static const std::vector<Ref<const Service>> kNone;
   const auto& old_services = before == nullptr ? kNone : before->services;
   const auto& new_services = after == nullptr ? kNone : after->services;
-  const std::string node_key = LowerCase((after != nullptr ? after : before)->node->name);
+  const Ref<const Node>& node = (after != nullptr ? after : before)->node;
   const bool same_node = before != nullptr && after != nullptr && before->node == after->node;
 
   const bool few = !touched.all && touched.service_ids.size() <= kTouchedMax;
@@ -355,20 +367,18 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
 
   // One service as it was and as it is (null: is not there).
   const auto update = [&](const Ref<const Service>* was, const Ref<const Service>* is) {
-    const InstanceKey key{node_key, LowerCase((is != nullptr ? is : was)->get()->id)};
-    const Health health = new_checks.WorstOf(key.second);
-    const Service* const old_service = was == nullptr ? nullptr : was->get();
-    const Service* const new_service = is == nullptr ? nullptr : is->get();
+    const std::string id = LowerCase((is != nullptr ? is : was)->get()->id);
+    const Health health = new_checks.WorstOf(id);
     if (was != nullptr && is != nullptr && *was == *is && same_node) {
-      if (NodeChecks::SameFor(key.second, old_checks, new_checks)) return;
-      if (health == old_checks.WorstOf(key.second)) {
-        UpdateInstance(index, key, old_service, new_service, {});
+      if (NodeChecks::SameFor(id, old_checks, new_checks)) return;
+      if (health == old_checks.WorstOf(id)) {
+        UpdateInstance(index, node, was, is, {});
         return;
       }
     }
-    UpdateAddress(&AddressEntry::services, old_service, is);
-    UpdateInstance(index, key, old_service, new_service,
-                   is == nullptr ? Ref<const Instance>() : MakeInstance(after->node, *is, health));
+    UpdateAddress(&AddressEntry::services, was == nullptr ? nullptr : was->get(), is);
+    UpdateInstance(index, node, was, is,
+                   is == nullptr ? Ref<const Instance>() : MakeInstance(node, *is, health));
   };
 
   if (ids != nullptr) {
@@ -379,6 +389,7 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
     }
     return;
   }
+  Prefetch(new_services);
   auto older = old_services.begin();
   auto newer = new_services.begin();
   // Both lists are sorted by id: one walk pairs what was with what is.
@@ -395,24 +406,36 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
   }
 }
 
-void Catalog::UpdateInstance(uint64_t index, const InstanceKey& key, const Service* was,
-                             const Service* is, const Ref<const Instance>& instance) {
+void Catalog::Prefetch(const std::vector<Ref<const Service>>& services) const {
+  absl::InlinedVector<uint64_t, 16> hashes;
+  for (const Ref<const Service>& service : services) {
+    unpublished_.services.prefetch(LowerCase(service->name));
+    if (const auto ip = IpAddress::Parse(service->address)) hashes.push_back(HashKey(*ip));
+  }
+  for (const uint64_t hash : hashes) head_.addresses_.PrefetchPage(hash);
+  for (const uint64_t hash : hashes) head_.addresses_.PrefetchShard(hash);
+  for (const uint64_t hash : hashes) head_.addresses_.PrefetchEntry(hash);
+}
+
+void Catalog::UpdateInstance(uint64_t index, const Ref<const Node>& node,
+                             const Ref<const Service>* was, const Ref<const Service>* is,
+                             const Ref<const Instance>& instance) {
   const auto update = [&](ServiceChanges& changes, const std::string& old_name,
                           const std::string& new_name) {
     if (!old_name.empty() && old_name != new_name) {
       ServiceChange& change = changes[old_name];
       change.index = index;
-      change.instances[key] = {};
+      change.instances.Add({node, *was, {}});
     }
     if (new_name.empty()) return;
     ServiceChange& change = changes[new_name];
     change.index = index;
-    if (instance) change.instances[key] = instance;
+    if (instance) change.instances.Add({node, *is, instance});
   };
-  update(unpublished_.services, was == nullptr ? "" : LowerCase(was->name),
-         is == nullptr ? "" : LowerCase(is->name));
-  update(unpublished_.connect, was == nullptr ? "" : ConnectName(*was),
-         is == nullptr ? "" : ConnectName(*is));
+  update(unpublished_.services, was == nullptr ? "" : LowerCase((*was)->name),
+         is == nullptr ? "" : LowerCase((*is)->name));
+  update(unpublished_.connect, was == nullptr ? "" : ConnectName(**was),
+         is == nullptr ? "" : ConnectName(**is));
 }
 
 template <typename T>
@@ -425,9 +448,9 @@ void Catalog::UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* 
         old == nullptr ? std::make_unique<AddressEntry>() : std::make_unique<AddressEntry>(*old);
     ReplaceByName((*entry).*list, before, add);
     if (entry->nodes.empty() && entry->services.empty()) {
-      if (head_.addresses_.Erase(ip)) CountNetworks(head_.networks_, ip, -1);
+      if (head_.addresses_.Erase(ip)) CountNetworks(unpublished_.networks, ip, -1);
     } else {
-      if (old == nullptr) CountNetworks(head_.networks_, ip, 1);
+      if (old == nullptr) CountNetworks(unpublished_.networks, ip, 1);
       head_.addresses_.Set(ip, Ref<const AddressEntry>(entry.release()));
     }
   };
@@ -438,24 +461,23 @@ void Catalog::UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* 
 }
 
 std::unique_ptr<ServiceEntry> Catalog::Merge(const std::string& name, const ServiceEntry* before,
-                                             const ServiceChange& changed) {
+                                             const std::vector<InstanceChange>& changes) {
   if (before != nullptr) {
-    if (auto entry = MergeHealth(*before, changed)) return entry;
+    if (auto entry = MergeHealth(*before, changes)) return entry;
   }
-  const auto& changes = changed.instances;
   std::vector<Ref<const Instance>> instances;
+  instances.reserve((before == nullptr ? 0 : before->instances.size()) + changes.size());
   auto change = changes.begin();
   const auto take_change = [&] {
-    if (change->second) instances.push_back(change->second);
+    if (change->instance) instances.push_back(change->instance);
     ++change;
   };
   // The instances stay sorted by their key.
   if (before != nullptr) {
-    instances.reserve(before->instances.size());
     for (const Ref<const Instance>& instance : before->instances) {
-      const InstanceKey key{LowerCase(instance->node->name), LowerCase(instance->service->id)};
-      while (change != changes.end() && change->first < key) take_change();
-      if (change != changes.end() && change->first == key) {
+      const InstanceKey key = KeyOf(*instance);
+      while (change != changes.end() && Compare(change->key(), key) < 0) take_change();
+      if (change != changes.end() && Compare(change->key(), key) == 0) {
         take_change();
       } else {
         instances.push_back(instance);
@@ -472,12 +494,13 @@ std::unique_ptr<ServiceEntry> Catalog::Merge(const std::string& name, const Serv
 }
 
 std::unique_ptr<ServiceEntry> Catalog::MergeHealth(const ServiceEntry& before,
-                                                   const ServiceChange& changed) {
+                                                   const std::vector<InstanceChange>& changes) {
   if (!CanUpdateHealth(before)) return nullptr;
   std::vector<uint32_t> positions;
-  for (const auto& [key, instance] : changed.instances) {
+  for (const InstanceChange& change : changes) {
+    const Ref<const Instance>& instance = change.instance;
     if (!instance) return nullptr;
-    const std::optional<uint32_t> at = FindInstance(before.instances, key);
+    const std::optional<uint32_t> at = FindInstance(before.instances, change.key());
     if (!at) return nullptr;
     const Instance& was = *before.instances[*at];
     if (was.node != instance->node || was.service != instance->service) return nullptr;
@@ -487,19 +510,19 @@ std::unique_ptr<ServiceEntry> Catalog::MergeHealth(const ServiceEntry& before,
   entry->name = before.name;
   entry->instances = before.instances;
   auto at = positions.begin();
-  for (const auto& [key, instance] : changed.instances) entry->instances.Replace(*at++, instance);
+  for (const InstanceChange& change : changes) entry->instances.Replace(*at++, change.instance);
   UpdateServiceHealth(before, positions, *entry, selections_);
   return entry;
 }
 
-void Catalog::FinishService(const std::string& name, const ServiceChange& changed) {
+void Catalog::FinishService(const std::string& name, ServiceChange& changed) {
   const ServiceSlot* slot = head_.services_.Find(name);
   if (slot != nullptr && changed.instances.empty()) {
     head_.services_.Set(name, {slot->entry, changed.index});
     return;
   }
   const ServiceEntry* before = slot == nullptr ? nullptr : slot->entry.get();
-  std::unique_ptr<ServiceEntry> entry = Merge(name, before, changed);
+  std::unique_ptr<ServiceEntry> entry = Merge(name, before, changed.instances.Sorted());
   UpdateTags(before, entry.get());
   if (entry == nullptr) {
     if (head_.services_.Erase(name)) head_.extinction_index_ = changed.index;
@@ -508,14 +531,14 @@ void Catalog::FinishService(const std::string& name, const ServiceChange& change
   head_.services_.Set(name, {Ref<const ServiceEntry>(entry.release()), changed.index});
 }
 
-void Catalog::FinishConnect(const std::string& name, const ServiceChange& changed) {
+void Catalog::FinishConnect(const std::string& name, ServiceChange& changed) {
   const ServiceSlot* slot = head_.connect_.Find(name);
   if (slot != nullptr && changed.instances.empty()) {
     head_.connect_.Set(name, {slot->entry, changed.index});
     return;
   }
   std::unique_ptr<ServiceEntry> entry =
-      Merge(name, slot == nullptr ? nullptr : slot->entry.get(), changed);
+      Merge(name, slot == nullptr ? nullptr : slot->entry.get(), changed.instances.Sorted());
   if (entry == nullptr) {
     head_.connect_.Erase(name);
   } else {
@@ -737,20 +760,21 @@ std::unique_ptr<const Snapshot> Catalog::MakeSnapshot() {
               .nodes = head_.nodes_index_ > since,
               .services = head_.services_index_ > since,
               .checks = head_.checks_index_ > since,
-              .node_names = {},
-              .service_names = {},
-              .connect_names = {},
+              .node_names = {unpublished_.nodes.begin(), unpublished_.nodes.end()},
+              .service_names = NamesOf(unpublished_.services),
+              .connect_names = NamesOf(unpublished_.connect),
               .queries = head_.queries_index_ > since,
               .ingress = head_.ingress_index_ > since};
-  for (const auto& [name, change] : unpublished_.services) {
-    FinishService(name, change);
-    changes_.service_names.push_back(name);
+  std::ranges::sort(changes_.node_names);
+  for (const std::string& name : changes_.service_names) {
+    FinishService(name, unpublished_.services[name]);
   }
-  for (const auto& [name, change] : unpublished_.connect) {
-    FinishConnect(name, change);
-    changes_.connect_names.push_back(name);
+  for (const std::string& name : changes_.connect_names) {
+    FinishConnect(name, unpublished_.connect[name]);
   }
-  changes_.node_names.assign(unpublished_.nodes.begin(), unpublished_.nodes.end());
+  for (const auto& [network, change] : unpublished_.networks) {
+    if (change != 0) Count(head_.networks_, network, change);
+  }
   unpublished_ = {};
   return std::make_unique<const Snapshot>(head_);
 }

@@ -3,16 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "proto/catalog.pb.h"
 #include "proto/image.pb.h"
 #include "registry/changes.h"
+#include "registry/instance_changes.h"
 #include "registry/snapshot.h"
 
 namespace pharos::registry {
@@ -50,12 +52,10 @@ class Catalog {
   void Supersede(const Snapshot& before);
 
  private:
-  // An instance by its place in a service: node name, then service id, both in lower case.
-  using InstanceKey = std::pair<std::string, std::string>;
   // What happened to a service since the last snapshot.
   struct ServiceChange {
-    std::map<InstanceKey, Ref<const Instance>> instances;  // Null: removed.
-    uint64_t index = 0;                                    // Of its last change.
+    InstanceChanges instances;
+    uint64_t index = 0;  // Of its last change.
   };
   // Which of a node's services a command may have changed: so that a node with very many costs no
   // more than what is changed.
@@ -64,11 +64,13 @@ class Catalog {
     bool all = false;                   // The node itself, or a check of it.
   };
   // What is to be seen by the next snapshot. Bounded by what one batch of commands touches.
-  using ServiceChanges = std::map<std::string, ServiceChange>;  // By name in lower case.
+  using ServiceChanges = absl::flat_hash_map<std::string, ServiceChange>;  // By lower-case name.
   struct Unpublished {
     ServiceChanges services;
     ServiceChanges connect;
-    std::set<std::string> nodes;  // Names in lower case.
+    absl::flat_hash_set<std::string> nodes;  // Names in lower case.
+    // How many addresses more, or fewer, are in each network (registry/network_key.h).
+    absl::flat_hash_map<std::string, int> networks;
   };
 
   absl::Status ApplyOne(uint64_t index, const catalog::v1::Command& command);
@@ -88,22 +90,25 @@ class Catalog {
   void UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after);
   void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after,
                        const Touched& touched);
+  // Asks the processor for what an update of these services reads, so that the waits for memory
+  // overlap.
+  void Prefetch(const std::vector<Ref<const Service>>& services) const;
   // The same for one of a node's services (null: is not there): `instance` is what it now is, null
   // when what a check says of it has changed but not what that means.
-  void UpdateInstance(uint64_t index, const InstanceKey& key, const Service* was, const Service* is,
-                      const Ref<const Instance>& instance);
+  void UpdateInstance(uint64_t index, const Ref<const Node>& node, const Ref<const Service>* was,
+                      const Ref<const Service>* is, const Ref<const Instance>& instance);
   // Keeps the index of addresses true for a node or a service that changes (null: is not there).
   template <typename T>
   void UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* before,
                      const Ref<const T>* after);
   // The entry with what changed merged into it, null when nothing is left. `before` may be null.
   std::unique_ptr<ServiceEntry> Merge(const std::string& name, const ServiceEntry* before,
-                                      const ServiceChange& change);
+                                      const std::vector<InstanceChange>& changes);
   // The same where nothing but the health of instances has changed; else null.
   std::unique_ptr<ServiceEntry> MergeHealth(const ServiceEntry& before,
-                                            const ServiceChange& change);
-  void FinishService(const std::string& name, const ServiceChange& change);
-  void FinishConnect(const std::string& name, const ServiceChange& change);
+                                            const std::vector<InstanceChange>& changes);
+  void FinishService(const std::string& name, ServiceChange& change);
+  void FinishConnect(const std::string& name, ServiceChange& change);
   // Keeps the index of tags true for a service that changes (null: is not there).
   void UpdateTags(const ServiceEntry* before, const ServiceEntry* after);
 

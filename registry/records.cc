@@ -62,8 +62,14 @@ std::string_view Choose(const Source& source, ForType type) {
   return source.plain;
 }
 
-AddressKind Classify(std::string_view text, ForType type, DnsAddresses& addresses) {
-  if (const auto ip = IpAddress::Parse(text)) {
+// What a text is, to be looked at once for all types that see it.
+struct Parsed {
+  std::string_view text;
+  std::optional<IpAddress> ip;
+};
+
+AddressKind Classify(const Parsed& address, ForType type, DnsAddresses& addresses) {
+  if (const auto& ip = address.ip) {
     if (ip->is_v4()) {
       if (type == ForType::kAaaa) return AddressKind::kNone;
       std::copy(ip->octets().begin(), ip->octets().end(), addresses.v4.begin());
@@ -73,7 +79,7 @@ AddressKind Classify(std::string_view text, ForType type, DnsAddresses& addresse
     std::copy(ip->octets().begin(), ip->octets().end(), addresses.v6.begin());
     return AddressKind::kV6;
   }
-  std::string wire = HostNameWire(text);
+  std::string wire = HostNameWire(address.text);
   if (wire.empty()) return AddressKind::kNone;
   addresses.name_wire = std::move(wire);
   return AddressKind::kName;
@@ -81,9 +87,14 @@ AddressKind Classify(std::string_view text, ForType type, DnsAddresses& addresse
 
 DnsAddresses ClassifyAll(std::string_view a, std::string_view aaaa, std::string_view any) {
   DnsAddresses addresses;
-  addresses.for_a = Classify(a, ForType::kA, addresses);
-  addresses.for_aaaa = Classify(aaaa, ForType::kAaaa, addresses);
-  addresses.for_any = Classify(any, ForType::kAny, addresses);
+  Parsed parsed{a, IpAddress::Parse(a)};
+  const auto classify = [&](std::string_view text, ForType type) {
+    if (text != parsed.text) parsed = {text, IpAddress::Parse(text)};
+    return Classify(parsed, type, addresses);
+  };
+  addresses.for_a = classify(a, ForType::kA);
+  addresses.for_aaaa = classify(aaaa, ForType::kAaaa);
+  addresses.for_any = classify(any, ForType::kAny);
   return addresses;
 }
 

@@ -1,0 +1,51 @@
+#include "registry/instance_changes.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+
+namespace pharos::registry {
+namespace {
+
+int CompareIgnoringCase(std::string_view a, std::string_view b) {
+  const auto lower = [](char letter) {
+    return static_cast<unsigned char>(absl::ascii_tolower(static_cast<unsigned char>(letter)));
+  };
+  const size_t both = std::min(a.size(), b.size());
+  for (size_t i = 0; i < both; ++i) {
+    if (a[i] == b[i]) continue;
+    if (const int difference = lower(a[i]) - lower(b[i]); difference != 0) return difference;
+  }
+  return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
+}
+
+}  // namespace
+
+int Compare(const InstanceKey& a, const InstanceKey& b) {
+  const int by_node = a.node == b.node ? 0 : CompareIgnoringCase(a.node->name, b.node->name);
+  return by_node != 0 ? by_node : CompareIgnoringCase(a.service->id, b.service->id);
+}
+
+void InstanceChanges::Add(InstanceChange change) {
+  changes_.push_back(std::move(change));
+  if (changes_.size() > 2 * sorted_ + kUnsortedMax) Sorted();
+}
+
+const std::vector<InstanceChange>& InstanceChanges::Sorted() {
+  if (sorted_ == changes_.size()) return changes_;
+  std::ranges::stable_sort(changes_, [](const InstanceChange& a, const InstanceChange& b) {
+    return Compare(a.key(), b.key()) < 0;
+  });
+  // Of those with one key the last one stays: seen from the end, the first.
+  const auto last_words = std::unique(changes_.rbegin(), changes_.rend(),
+                                      [](const InstanceChange& a, const InstanceChange& b) {
+                                        return Compare(a.key(), b.key()) == 0;
+                                      });
+  changes_.erase(changes_.begin(), last_words.base());
+  sorted_ = changes_.size();
+  return changes_;
+}
+
+}  // namespace pharos::registry
