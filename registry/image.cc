@@ -12,6 +12,7 @@
 namespace pharos::registry {
 namespace {
 
+using catalog::v1::ImageChunk;
 using catalog::v1::ImageRecord;
 
 catalog::v1::HealthStatus StatusOf(Health health) {
@@ -110,6 +111,14 @@ void CopyEntry(const NodeEntry& entry, catalog::v1::ImageNode& to) {
   }
 }
 
+// For the many small messages of a chunk, which are all done with at once.
+google::protobuf::ArenaOptions ChunkArena() {
+  google::protobuf::ArenaOptions options;
+  options.start_block_size = kImageChunkOctets;
+  options.max_block_size = kImageChunkOctets;
+  return options;
+}
+
 // Gathers records into chunks.
 class ChunkWriter {
  public:
@@ -117,19 +126,22 @@ class ChunkWriter {
 
   ImageRecord& Add() {
     if (octets_ >= kImageChunkOctets) Flush();
-    return *chunk_.add_records();
+    if (chunk_ == nullptr) chunk_ = google::protobuf::Arena::CreateMessage<ImageChunk>(&arena_);
+    return *chunk_->add_records();
   }
   // After the record that was added last has been filled in.
-  void Added() { octets_ += chunk_.records(chunk_.records_size() - 1).ByteSizeLong(); }
+  void Added() { octets_ += chunk_->records(chunk_->records_size() - 1).ByteSizeLong(); }
   void Flush() {
-    if (chunk_.records_size() > 0) take_(chunk_.SerializeAsString());
-    chunk_.Clear();
+    if (chunk_ != nullptr) take_(chunk_->SerializeAsString());
+    chunk_ = nullptr;
+    arena_.Reset();
     octets_ = 0;
   }
 
  private:
   const std::function<void(std::string)>& take_;
-  catalog::v1::ImageChunk chunk_;
+  google::protobuf::Arena arena_{ChunkArena()};
+  ImageChunk* chunk_ = nullptr;
   size_t octets_ = 0;
 };
 
@@ -252,8 +264,7 @@ ImageReader::ImageReader(uint64_t index_max) : index_max_(index_max) {}
 ImageReader::~ImageReader() = default;
 
 absl::Status ImageReader::Add(std::string_view octets) {
-  // Many small messages, which are all done with at once.
-  google::protobuf::Arena arena;
+  google::protobuf::Arena arena(ChunkArena());
   auto& chunk = *google::protobuf::Arena::CreateMessage<catalog::v1::ImageChunk>(&arena);
   if (!chunk.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) {
     return absl::DataLossError("a chunk of the image cannot be read");

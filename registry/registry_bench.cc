@@ -104,30 +104,45 @@ void BM_FlipOneInstance(benchmark::State& state) {
 }
 BENCHMARK(BM_FlipOneInstance)->Arg(3)->Arg(100)->Arg(10'000);
 
-// A catalog of services of ten instances, ten services on a node, is made from its image, as at a
-// restart.
-void BM_ReadImage(benchmark::State& state) {
+// So many services of ten instances, ten services on a node.
+std::unique_ptr<Catalog> MakeLargeCatalog(int64_t services) {
   constexpr int64_t kEach = 10;
+  auto catalog = std::make_unique<Catalog>("dc1");
+  for (int64_t i = 0; i < services; ++i) {
+    catalog::v1::Command command;
+    catalog::v1::Register& change = *command.mutable_register_();
+    const auto address = [&](int64_t first, int64_t number) {
+      return absl::StrFormat("%d.%d.%d.%d", first, number >> 16, number >> 8 & 255, number & 255);
+    };
+    change.mutable_node()->set_name(absl::StrFormat("node-%d", i));
+    change.mutable_node()->set_address(address(100, i));
+    for (int64_t j = 0; j < kEach; ++j) {
+      catalog::v1::Service& service = *change.add_services();
+      service.set_name(NameOf(i / kEach * kEach + j));
+      service.set_port(8000);
+      service.set_address(address(10 + i % kEach, i / kEach * kEach + j));
+    }
+    CHECK(catalog->Apply(static_cast<uint64_t>(i) + 1, command).ok());
+  }
+  return catalog;
+}
+
+// An image is made for a server that is new, or for a follower.
+void BM_WriteImage(benchmark::State& state) {
+  const std::unique_ptr<Catalog> catalog = MakeLargeCatalog(state.range(0));
+  const std::unique_ptr<const Snapshot> snapshot = catalog->MakeSnapshot();
+  for ([[maybe_unused]] const auto _ : state) {
+    WriteImage(*snapshot, [](const std::string& chunk) { benchmark::DoNotOptimize(chunk.data()); });
+  }
+}
+BENCHMARK(BM_WriteImage)->Arg(1'000)->Arg(50'000)->Unit(benchmark::kMillisecond);
+
+// And read, by either.
+void BM_ReadImage(benchmark::State& state) {
   std::vector<std::string> chunks;
   {
-    Catalog catalog("dc1");
-    for (int64_t i = 0; i < state.range(0); ++i) {
-      catalog::v1::Command command;
-      catalog::v1::Register& change = *command.mutable_register_();
-      const auto address = [&](int64_t first, int64_t number) {
-        return absl::StrFormat("%d.%d.%d.%d", first, number >> 16, number >> 8 & 255, number & 255);
-      };
-      change.mutable_node()->set_name(absl::StrFormat("node-%d", i));
-      change.mutable_node()->set_address(address(100, i));
-      for (int64_t j = 0; j < kEach; ++j) {
-        catalog::v1::Service& service = *change.add_services();
-        service.set_name(NameOf(i / kEach * kEach + j));
-        service.set_port(8000);
-        service.set_address(address(10 + i % kEach, i / kEach * kEach + j));
-      }
-      CHECK(catalog.Apply(static_cast<uint64_t>(i) + 1, command).ok());
-    }
-    const std::unique_ptr<const Snapshot> snapshot = catalog.MakeSnapshot();
+    const std::unique_ptr<Catalog> catalog = MakeLargeCatalog(state.range(0));
+    const std::unique_ptr<const Snapshot> snapshot = catalog->MakeSnapshot();
     WriteImage(*snapshot, [&chunks](std::string chunk) { chunks.push_back(std::move(chunk)); });
   }
   for ([[maybe_unused]] const auto _ : state) {
