@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/prefetch.h"
 #include "dns/answer_limits.h"
 #include "dns/name_question.h"
 #include "dns/reply_frame.h"
@@ -246,8 +247,8 @@ void ReadyAnswers::LookAhead(std::span<const Octets> requests, Transport transpo
   each([&](Slot& slot) {
     slot.entry = snapshot.FindService(slot.name(), slot.hash);
     if (slot.entry == nullptr) return;
-    __builtin_prefetch(slot.entry);
-    __builtin_prefetch(&slot.entry->ready);
+    PrefetchLine(slot.entry);
+    PrefetchLine(&slot.entry->ready);
   });
   each([&](const Slot& slot) {
     if (slot.entry == nullptr || !slot.entry->ready) return;

@@ -26,6 +26,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
+#include "base/prefetch.h"
 #include "registry/ref.h"
 
 namespace pharos::registry {
@@ -161,10 +162,10 @@ class PersistentMap {
   // For looking up many keys at once: each of these asks the processor for what the next one, and
   // FindHashed after them, reads, so that the waits of many look-ups overlap. In this order.
   void PrefetchPage(uint64_t hash) const {
-    if (const Page* page = FindPage(hash)) __builtin_prefetch(&page->shards[ShardOf(hash)]);
+    if (const Page* page = FindPage(hash)) PrefetchLine(&page->shards[ShardOf(hash)]);
   }
   void PrefetchShard(uint64_t hash) const {
-    if (const Shard* shard = FindShard(hash)) __builtin_prefetch(shard);
+    if (const Shard* shard = FindShard(hash)) PrefetchLine(shard);
   }
   void PrefetchEntry(uint64_t hash) const {
     const Shard* shard = FindShard(hash);
@@ -172,8 +173,8 @@ class PersistentMap {
     const uint32_t at = shard->FindTag(TagOf(hash));
     if (at == shard->size()) return;
     // They may be on two lines.
-    __builtin_prefetch(&shard->entry(at).key);
-    __builtin_prefetch(&shard->entry(at).value);
+    PrefetchLine(&shard->entry(at).key);
+    PrefetchLine(&shard->entry(at).value);
   }
 
   // Inserts or replaces.

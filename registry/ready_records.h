@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/octets.h"
+#include "base/prefetch.h"
 #include "registry/ref.h"
 
 namespace pharos::registry {
@@ -53,8 +54,8 @@ class ReadyRecords : public RefCounted {
 
   // Asks the processor for the beginning, which is all of it for a few instances.
   void Prefetch() const {
-    __builtin_prefetch(this);
-    __builtin_prefetch(reinterpret_cast<const uint8_t*>(this) + kLineOctets);
+    PrefetchLine(this);
+    PrefetchLine(reinterpret_cast<const uint8_t*>(this) + kLineOctets);
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "registry/ref.h"
 
 namespace pharos::registry {
@@ -56,7 +57,7 @@ class Selection {
   bool merged() const { return block_ && block_->merged; }
 
   // Asks the processor for the block and its first positions.
-  void Prefetch() const { __builtin_prefetch(block_.get()); }
+  void Prefetch() const { PrefetchLine(block_.get()); }
   bool SharesWith(const Selection& other) const { return block_ == other.block_; }
   friend bool operator==(const Selection& a, const Selection& b);
 
