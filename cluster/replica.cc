@@ -48,6 +48,9 @@ void SetDeadline(grpc::ClientContext& context, uint64_t deadline_ms) {
                        std::chrono::milliseconds(left + kCallSlackMs));
 }
 
+// After an image was read or written, which took as much as the catalog for a while.
+void GiveMemoryBack() { malloc_trim(0); }
+
 // The copy's file is as old as what is in it may be taken to be.
 absl::StatusOr<absl::Time> ReadStamp(const std::string& path) {
   struct stat status {};
@@ -145,8 +148,9 @@ absl::Status Replica::Open() {
 void Replica::LoadKept() {
   const absl::StatusOr<absl::Time> stamp = ReadStamp(kept_path_);
   if (!stamp.ok()) return;
-  const absl::StatusOr<std::string> image = ReadFile(kept_path_, CatalogFollower::kImageOctetsMax);
+  absl::StatusOr<std::string> image = ReadFile(kept_path_, CatalogFollower::kImageOctetsMax);
   const absl::Status loaded = image.ok() ? follower_->Load(AsOctets(*image)) : image.status();
+  image = std::string();
   if (!loaded.ok()) {
     PHAROS_LOG(kWarn, "agent.client", "The kept copy of the catalog in %s is not used: %s",
                kept_path_, std::string(loaded.message()));
@@ -155,10 +159,10 @@ void Replica::LoadKept() {
   fresh_at_ = *stamp;
   kept_index_ = follower_->index();
   replica_counters_.has_catalog = 1;
-  malloc_trim(0);
   PHAROS_LOG(kInfo, "agent.client", "Loaded the kept copy of the catalog: index=%d age=%s",
              follower_->index(), absl::FormatDuration(clock_.Now() - fresh_at_));
   Publish();
+  GiveMemoryBack();
 }
 
 Replica::~Replica() {
@@ -336,11 +340,8 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
   heard_ms_ = NowMs();
   choice_.OnGood(remote_->address);
   replica_counters_.connected = 1;
-  // What the image and its reading took is as much as the catalog.
-  if (replica_counters_.images.exchange(follower_->counters().images) <
-      follower_->counters().images) {
-    malloc_trim(0);
-  }
+  const uint64_t images = follower_->counters().images;
+  const bool took_image = replica_counters_.images.exchange(images) < images;
   replica_counters_.changes = follower_->counters().changes;
   replica_counters_.octets = follower_->counters().octets;
   replica_counters_.index = follower_->index();
@@ -370,6 +371,7 @@ void Replica::OnResponse(uint64_t number, const peer::v1::FollowResponse& respon
   const bool begins = in_step && !std::exchange(following_, true);
   SetFreshness();
   Settle();
+  if (took_image) GiveMemoryBack();
   if (begins && on_following_) on_following_();
 }
 
@@ -719,7 +721,10 @@ void Replica::Keep(bool last) {
   keep_loop_->Post([this, index = follower_->index(), time = fresh_at_,
                     make = follower_->TakeImage(absl::ToUnixMillis(fresh_at_))] {
     std::string image;
-    for (const std::string& part : make()) image += part;
+    for (std::string& part : make()) {
+      image += part;
+      std::string().swap(part);
+    }
     const absl::Status kept = ReplaceFile(kept_path_, image);
     if (kept.ok()) {
       WriteStamp(kept_path_, time);
@@ -730,6 +735,8 @@ void Replica::Keep(bool last) {
       PHAROS_LOG(kWarn, "agent.client", "The copy of the catalog is not kept: %s",
                  std::string(kept.message()));
     }
+    std::string().swap(image);
+    GiveMemoryBack();
     loop_->Post([this, index, ok = kept.ok()] {
       keeping_ = false;
       if (ok) kept_index_ = index;

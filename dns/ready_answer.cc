@@ -227,6 +227,8 @@ void ReadyAnswers::LookAhead(std::span<const Octets> requests, Transport transpo
   // Who has no catalog at all has no answers either.
   count_ = suffixes_.empty() || snapshot.index() == 0 ? 0 : std::min(requests.size(), kBatchMax);
   const std::span<Slot> slots = std::span(slots_).first(count_);
+  // A question that is alone waits as long for what is asked for as for what is read.
+  const bool in_stages = count_ > 1;
   for (size_t i = 0; i < count_; ++i) {
     Slot& slot = slots[i];
     slot.entry = nullptr;
@@ -235,15 +237,17 @@ void ReadyAnswers::LookAhead(std::span<const Octets> requests, Transport transpo
       continue;
     }
     slot.hash = registry::Snapshot::ServiceHash(slot.name());
-    snapshot.PrefetchServicePage(slot.hash);
+    if (in_stages) snapshot.PrefetchServicePage(slot.hash);
   }
   const auto each = [slots](auto stage) {
     for (Slot& slot : slots) {
       if (slot.suffix != nullptr) stage(slot);
     }
   };
-  each([&](const Slot& slot) { snapshot.PrefetchServiceShard(slot.hash); });
-  each([&](const Slot& slot) { snapshot.PrefetchServiceSlot(slot.hash); });
+  if (in_stages) {
+    each([&](const Slot& slot) { snapshot.PrefetchServiceShard(slot.hash); });
+    each([&](const Slot& slot) { snapshot.PrefetchServiceSlot(slot.hash); });
+  }
   each([&](Slot& slot) {
     slot.entry = snapshot.FindService(slot.name(), slot.hash);
     if (slot.entry == nullptr) return;

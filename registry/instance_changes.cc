@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "base/prefetch.h"
 
 namespace pharos::registry {
 namespace {
@@ -35,6 +36,12 @@ void InstanceChanges::Add(InstanceChange change) {
 
 const std::vector<InstanceChange>& InstanceChanges::Sorted() {
   if (sorted_ == changes_.size()) return changes_;
+  // They lie all over the memory, and to compare them is to wait for each.
+  for (const InstanceChange& change : changes_) {
+    PrefetchLine(change.node.get());
+    PrefetchLine(change.service.get());
+    PrefetchLine(change.instance.get());
+  }
   std::ranges::stable_sort(changes_, [](const InstanceChange& a, const InstanceChange& b) {
     return Compare(a.key(), b.key()) < 0;
   });
