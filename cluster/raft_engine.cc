@@ -172,10 +172,7 @@ peer::v1::Raft ToProto(const raft_message& message) {
 }
 
 // The entries of a message in memory that libraft takes over. False for what does not fit together.
-bool FromProto(const peer::v1::AppendEntries& from, raft_append_entries& to) {
-  to.prev_log_index = from.prev_log_index();
-  to.prev_log_term = from.prev_log_term();
-  to.leader_commit = from.leader_commit();
+bool IsSound(const peer::v1::AppendEntries& from) {
   const int count = from.terms_size();
   if (from.types_size() != count || from.octets_size() != count) return false;
   uint64_t octets = 0;
@@ -186,25 +183,35 @@ bool FromProto(const peer::v1::AppendEntries& from, raft_append_entries& to) {
   for (const uint32_t type : from.types()) {
     if (type != RAFT_COMMAND && type != RAFT_BARRIER && type != RAFT_CHANGE) return false;
   }
-  if (octets != from.data().size()) return false;
-  to.n_entries = static_cast<unsigned>(count);
-  to.entries = nullptr;
-  if (count == 0) return true;
-  to.entries =
-      static_cast<raft_entry*>(raft_calloc(static_cast<size_t>(count), sizeof(raft_entry)));
+  return octets == from.data().size();
+}
+
+// The message as if it had only the entries [begin, end), and said of those before them that they
+// stand before it. It is sound.
+raft_append_entries FromProto(const peer::v1::AppendEntries& from, int begin, int end) {
+  raft_append_entries to{};
+  to.prev_log_index = from.prev_log_index() + static_cast<uint64_t>(begin);
+  to.prev_log_term = begin == 0 ? from.prev_log_term() : from.terms(begin - 1);
+  to.leader_commit = from.leader_commit();
+  to.n_entries = static_cast<unsigned>(end - begin);
+  if (begin == end) return to;
+  size_t offset = 0, octets = 0;
+  for (int i = 0; i < begin; ++i) offset += from.octets(i);
+  for (int i = begin; i < end; ++i) octets += from.octets(i);
+  to.entries = static_cast<raft_entry*>(raft_calloc(to.n_entries, sizeof(raft_entry)));
   auto* const batch = static_cast<uint8_t*>(raft_malloc(std::max<size_t>(octets, 1)));
   CHECK(to.entries != nullptr && batch != nullptr);
-  std::memcpy(batch, from.data().data(), octets);
-  size_t offset = 0;
-  for (int i = 0; i < count; ++i) {
-    raft_entry& entry = to.entries[i];
+  std::memcpy(batch, from.data().data() + offset, octets);
+  offset = 0;
+  for (int i = begin; i < end; ++i) {
+    raft_entry& entry = to.entries[i - begin];
     entry.term = from.terms(i);
     entry.type = static_cast<raft_entry_type>(from.types(i));
     entry.buf = {.base = batch + offset, .len = from.octets(i)};
     entry.batch = batch;
     offset += from.octets(i);
   }
-  return true;
+  return to;
 }
 
 }  // namespace
@@ -566,12 +573,26 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
                                 .capacity = static_cast<uint16_t>(result.capacity())};
       break;
     }
-    case peer::v1::Raft::kAppendEntries:
+    case peer::v1::Raft::kAppendEntries: {
+      const auto& append = message.append_entries();
+      if (!IsSound(append)) return;
       in.type = RAFT_APPEND_ENTRIES;
-      in.append_entries.version = 0;
-      in.append_entries.term = message.term();
-      if (!FromProto(message.append_entries(), in.append_entries)) return;
-      break;
+      const int count = append.terms_size();
+      int begin = 0;
+      // libraft takes each configuration of a message for its first entry. One that comes later
+      // would get the index of an entry that may be committed already, never be committed itself,
+      // and stay out of every snapshot. So each begins a message of its own.
+      do {
+        int end = std::min(begin + 1, count);
+        while (end < count && append.types(end) != RAFT_CHANGE) ++end;
+        in.append_entries = FromProto(append, begin, end);
+        in.append_entries.version = 0;
+        in.append_entries.term = message.term();
+        impl_->recv(impl_->io, &in);
+        begin = end;
+      } while (begin < count);
+      return;
+    }
     case peer::v1::Raft::kAppendEntriesResult: {
       const auto& result = message.append_entries_result();
       in.type = RAFT_APPEND_ENTRIES_RESULT;
@@ -583,7 +604,11 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
                                   .capacity = static_cast<uint16_t>(result.capacity())};
       // A server that waits for a snapshot rejects heartbeats, and each rejection would make
       // libraft send another copy. It is a sign of life and no more.
-      if (result.rejected() != 0 && (snapshots_loading_ > 0 || snapshots_sending_.contains(from))) {
+      const bool awaits_snapshot = snapshots_loading_ > 0 || snapshots_sending_.contains(from);
+      // Neither is one of what the server has taken since: libraft would then send from there,
+      // count fewer than no entries as on their way, and never send any again.
+      const bool overtaken = result.rejected() <= match_index(from);
+      if (result.rejected() != 0 && (awaits_snapshot || overtaken)) {
         in.append_entries_result.rejected = 0;
         in.append_entries_result.last_log_index = 0;
         ++counters_.rejections_softened;

@@ -136,7 +136,7 @@ class RaftEngine {
   struct Counters {
     uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_sent = 0;
     uint64_t snapshots_refused = 0;    // An install while one of our own was written.
-    uint64_t rejections_softened = 0;  // Of a server to which a snapshot is on its way.
+    uint64_t rejections_softened = 0;  // Overtaken, or while a snapshot is on its way.
   };
   const Counters& counters() const { return counters_; }
 

@@ -70,6 +70,7 @@ class Server : public RaftEngineHost {
     return engine_->Propose(std::move(entry), [](const absl::Status&) {});
   }
   RaftEngine& engine() { return *engine_; }
+  const MemoryDiskContent& content() const { return content_; }
 
   void Send(uint64_t to, peer::v1::Raft message) override { sent.emplace_back(to, message); }
   void SendSnapshot(uint64_t to, peer::v1::InstallSnapshot info,
@@ -266,6 +267,102 @@ TEST(RaftEngine, DropsMessagesThatCannotBe) {
   snapshot.set_term(6);
   snapshot.set_configuration("no configuration");
   EXPECT_FALSE(server.engine().ReceiveSnapshot(2, snapshot, RaftBuffer(8)));
+}
+
+// One that leads alone, with five entries, and a second server that has answered nothing yet.
+class LeaderOfTwo : public Server {
+ public:
+  LeaderOfTwo() : Server(1) {
+    Bootstrap({1});
+    CHECK(engine().Start().ok());
+    WriteAll();
+    Write("a");
+    Write("b");
+    CHECK(engine().Add(2, "2", [](const absl::Status&) {}).ok());
+    WriteAll();
+    CHECK(engine().Assign(2, RaftRole::kStandby, [](const absl::Status&) {}).ok());
+    WriteAll();
+  }
+
+  void Write(const std::string& text) {
+    CHECK(Propose(text).ok());
+    WriteAll();
+  }
+  // The second server answers, `rejected` being what it could not take, or 0.
+  void Answer(uint64_t rejected, uint64_t last_index) {
+    peer::v1::Raft answer;
+    answer.set_term(engine().term());
+    answer.mutable_append_entries_result()->set_rejected(rejected);
+    answer.mutable_append_entries_result()->set_last_log_index(last_index);
+    engine().Receive(2, answer);
+    WriteAll();
+  }
+  // The newest message to it that has entries, or is none.
+  const peer::v1::Raft* LastEntries() const {
+    for (auto at = sent.rbegin(); at != sent.rend(); ++at) {
+      if (at->second.append_entries().terms_size() > 0) return &at->second;
+    }
+    return nullptr;
+  }
+};
+
+TEST(RaftEngine, ARejectionThatWasOvertakenDoesNotStopTheEntries) {
+  LeaderOfTwo leader;
+  leader.Tick();
+  const uint64_t known = leader.engine().last_index();
+  leader.Answer(0, known);
+  leader.Write("c");
+  leader.Write("d");
+  // The second entry came first and was rejected, the first one was taken, and that is heard first.
+  leader.Answer(0, known + 1);
+  leader.Answer(known + 1, known);
+  leader.sent.clear();
+  for (int i = 0; i < 10 && leader.LastEntries() == nullptr; ++i) {
+    leader.Tick();
+    const auto& append = leader.sent.back().second.append_entries();
+    const bool fits = append.prev_log_index() <= known + 1;
+    if (append.terms_size() == 0) leader.Answer(fits ? 0 : append.prev_log_index(), known + 1);
+  }
+  ASSERT_NE(leader.LastEntries(), nullptr);
+  EXPECT_EQ(leader.LastEntries()->append_entries().prev_log_index(), known + 1);
+}
+
+TEST(RaftEngine, AConfigurationIsKeptWhereItStandsInTheLog) {
+  LeaderOfTwo leader;
+  leader.Tick();
+  leader.Answer(leader.sent.back().second.append_entries().prev_log_index(), 0);
+  ASSERT_NE(leader.LastEntries(), nullptr);
+  const peer::v1::Raft all = *leader.LastEntries();
+  ASSERT_EQ(all.append_entries().prev_log_index(), 0u);
+  const int count = all.append_entries().terms_size();
+  ASSERT_EQ(static_cast<uint64_t>(count), leader.engine().last_index());
+
+  // The first three of them alone, and then all.
+  peer::v1::Raft some = all;
+  auto& append = *some.mutable_append_entries();
+  uint32_t octets = 0;
+  for (int i = 0; i < 3; ++i) octets += append.octets(i);
+  append.mutable_terms()->Truncate(3);
+  append.mutable_types()->Truncate(3);
+  append.mutable_octets()->Truncate(3);
+  append.mutable_data()->resize(octets);
+  append.set_leader_commit(3);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  for (const peer::v1::Raft& message : {some, all}) {
+    follower.engine().Receive(1, message);
+    follower.WriteAll();
+  }
+  ASSERT_EQ(follower.engine().last_applied(), static_cast<uint64_t>(count));
+  follower.engine().RequestSnapshot();
+  follower.Tick();
+  follower.WriteAll();
+  ASSERT_EQ(follower.elsewhere.size(), 1u);
+  follower.RunElsewhereNow();
+  follower.WriteAll();
+  ASSERT_NE(follower.content().snapshot, nullptr);
+  // The last entry made it a standby.
+  EXPECT_EQ(follower.content().snapshot->configuration_index, static_cast<uint64_t>(count));
 }
 
 TEST(RaftEngine, ClosesWithASnapshotUnderWay) {
