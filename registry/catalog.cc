@@ -289,7 +289,7 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
     if (IsAt(after->checks, old, given.id())) touch((*old)->service_id);
     Upsert(after->checks, std::move(check), index);
   }
-  Replace(index, before, std::move(after), std::move(touched));
+  Replace(index, before, std::move(after), touched);
   return absl::OkStatus();
 }
 
@@ -318,11 +318,11 @@ void Catalog::Deregister(uint64_t index, const catalog::v1::Deregister& change) 
       after->checks.erase(at);
     }
   }
-  Replace(index, before, std::move(after), std::move(touched));
+  Replace(index, before, std::move(after), touched);
 }
 
 void Catalog::Replace(uint64_t index, const NodeEntry* before,
-                      std::unique_ptr<NodeEntry> replacement, Touched touched) {
+                      std::unique_ptr<NodeEntry> replacement, const Touched& touched) {
   if (before != nullptr && replacement != nullptr && HoldsTheSame(*before, *replacement)) return;
   changed_ = true;
   if (replacement != nullptr) replacement->modify_index = index;
@@ -430,7 +430,7 @@ void Catalog::UpdateInstance(uint64_t index, const Ref<const Node>& node,
     if (new_name.empty()) return;
     ServiceChange& change = changes[new_name];
     change.index = index;
-    if (instance) change.instances.Add({node, *is, instance});
+    if (is != nullptr && instance) change.instances.Add({node, *is, instance});
   };
   update(unpublished_.services, was == nullptr ? "" : LowerCase((*was)->name),
          is == nullptr ? "" : LowerCase((*is)->name));

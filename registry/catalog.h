@@ -86,7 +86,7 @@ class Catalog {
   // Puts the entry in place of the one before (null: none) and brings all that depends on it up to
   // date: instances of services, addresses, indexes.
   void Replace(uint64_t index, const NodeEntry* before, std::unique_ptr<NodeEntry> after,
-               Touched touched);
+               const Touched& touched);
   void UpdateIndexes(uint64_t index, const NodeEntry* before, const NodeEntry* after);
   void UpdateInstances(uint64_t index, const NodeEntry* before, const NodeEntry* after,
                        const Touched& touched);

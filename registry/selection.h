@@ -78,6 +78,7 @@ class Selection {
   }
   // Of no block, any address does; as a pointer, null could not be added to.
   static const uint32_t* PositionsOf(const Block* block) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<const uint32_t*>(reinterpret_cast<uintptr_t>(block) + sizeof(Block));
   }
   static const uint64_t* SumsOf(const Block* block) {
