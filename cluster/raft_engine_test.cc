@@ -306,27 +306,6 @@ class LeaderOfTwo : public Server {
   }
 };
 
-TEST(RaftEngine, ARejectionThatWasOvertakenDoesNotStopTheEntries) {
-  LeaderOfTwo leader;
-  leader.Tick();
-  const uint64_t known = leader.engine().last_index();
-  leader.Answer(0, known);
-  leader.Write("c");
-  leader.Write("d");
-  // The second entry came first and was rejected, the first one was taken, and that is heard first.
-  leader.Answer(0, known + 1);
-  leader.Answer(known + 1, known);
-  leader.sent.clear();
-  for (int i = 0; i < 10 && leader.LastEntries() == nullptr; ++i) {
-    leader.Tick();
-    const auto& append = leader.sent.back().second.append_entries();
-    const bool fits = append.prev_log_index() <= known + 1;
-    if (append.terms_size() == 0) leader.Answer(fits ? 0 : append.prev_log_index(), known + 1);
-  }
-  ASSERT_NE(leader.LastEntries(), nullptr);
-  EXPECT_EQ(leader.LastEntries()->append_entries().prev_log_index(), known + 1);
-}
-
 TEST(RaftEngine, AConfigurationIsKeptWhereItStandsInTheLog) {
   LeaderOfTwo leader;
   leader.Tick();
