@@ -171,7 +171,7 @@ peer::v1::Raft ToProto(const raft_message& message) {
   return out;
 }
 
-// The entries of a message in memory that libraft takes over. False for what does not fit together.
+// Whether what a message says of its entries fits together.
 bool IsSound(const peer::v1::AppendEntries& from) {
   const int count = from.terms_size();
   if (from.types_size() != count || from.octets_size() != count) return false;
@@ -187,7 +187,7 @@ bool IsSound(const peer::v1::AppendEntries& from) {
 }
 
 // The message as if it had only the entries [begin, end), and said of those before them that they
-// stand before it. It is sound.
+// stand before it. It is sound. The entries are in memory that libraft takes over.
 raft_append_entries FromProto(const peer::v1::AppendEntries& from, int begin, int end) {
   raft_append_entries to{};
   to.prev_log_index = from.prev_log_index() + static_cast<uint64_t>(begin);

@@ -112,11 +112,10 @@ class Server : public RaftEngineHost {
   std::unique_ptr<RaftEngine> engine_;
 };
 
-// One that leads alone, with `count` entries in its log and a snapshot of them, and has just been
-// told of a second server.
-class LeaderWithASnapshot : public Server {
+// One that leads alone, with `count` entries in its log.
+class Leader : public Server {
  public:
-  explicit LeaderWithASnapshot(int count) : Server(1) {
+  explicit Leader(int count) : Server(1) {
     Bootstrap({1});
     CHECK(engine().Start().ok());
     WriteAll();
@@ -125,13 +124,10 @@ class LeaderWithASnapshot : public Server {
       CHECK(Propose("entry " + std::to_string(i)).ok());
       WriteAll();
     }
-    engine().RequestSnapshot();
-    Tick();
-    WriteAll();
-    CHECK(elsewhere.size() == 1);
-    RunElsewhereNow();
-    WriteAll();
-    CHECK(engine().counters().snapshots_taken == 1);
+  }
+
+  // Tells it of a second server.
+  void AddStandby() {
     CHECK(engine().Add(2, "2", [](const absl::Status&) {}).ok());
     WriteAll();
     CHECK(engine().Assign(2, RaftRole::kStandby, [](const absl::Status&) {}).ok());
@@ -150,6 +146,21 @@ class LeaderWithASnapshot : public Server {
     answer.mutable_append_entries_result()->set_last_log_index(0);
     engine().Receive(2, answer);
     WriteAll();
+  }
+};
+
+// One that has a snapshot of its entries, too, and has just been told of a second server.
+class LeaderWithASnapshot : public Leader {
+ public:
+  explicit LeaderWithASnapshot(int count) : Leader(count) {
+    engine().RequestSnapshot();
+    Tick();
+    WriteAll();
+    CHECK(elsewhere.size() == 1);
+    RunElsewhereNow();
+    WriteAll();
+    CHECK(engine().counters().snapshots_taken == 1);
+    AddStandby();
   }
 };
 
@@ -269,49 +280,12 @@ TEST(RaftEngine, DropsMessagesThatCannotBe) {
   EXPECT_FALSE(server.engine().ReceiveSnapshot(2, snapshot, RaftBuffer(8)));
 }
 
-// One that leads alone, with five entries, and a second server that has answered nothing yet.
-class LeaderOfTwo : public Server {
- public:
-  LeaderOfTwo() : Server(1) {
-    Bootstrap({1});
-    CHECK(engine().Start().ok());
-    WriteAll();
-    Write("a");
-    Write("b");
-    CHECK(engine().Add(2, "2", [](const absl::Status&) {}).ok());
-    WriteAll();
-    CHECK(engine().Assign(2, RaftRole::kStandby, [](const absl::Status&) {}).ok());
-    WriteAll();
-  }
-
-  void Write(const std::string& text) {
-    CHECK(Propose(text).ok());
-    WriteAll();
-  }
-  // The second server answers, `rejected` being what it could not take, or 0.
-  void Answer(uint64_t rejected, uint64_t last_index) {
-    peer::v1::Raft answer;
-    answer.set_term(engine().term());
-    answer.mutable_append_entries_result()->set_rejected(rejected);
-    answer.mutable_append_entries_result()->set_last_log_index(last_index);
-    engine().Receive(2, answer);
-    WriteAll();
-  }
-  // The newest message to it that has entries, or is none.
-  const peer::v1::Raft* LastEntries() const {
-    for (auto at = sent.rbegin(); at != sent.rend(); ++at) {
-      if (at->second.append_entries().terms_size() > 0) return &at->second;
-    }
-    return nullptr;
-  }
-};
-
 TEST(RaftEngine, AConfigurationIsKeptWhereItStandsInTheLog) {
-  LeaderOfTwo leader;
+  Leader leader(2);
+  leader.AddStandby();
   leader.Tick();
-  leader.Answer(leader.sent.back().second.append_entries().prev_log_index(), 0);
-  ASSERT_NE(leader.LastEntries(), nullptr);
-  const peer::v1::Raft all = *leader.LastEntries();
+  leader.Reject();
+  const peer::v1::Raft all = leader.sent.back().second;
   ASSERT_EQ(all.append_entries().prev_log_index(), 0u);
   const int count = all.append_entries().terms_size();
   ASSERT_EQ(static_cast<uint64_t>(count), leader.engine().last_index());
