@@ -1,28 +1,12 @@
 #include "registry/instance_changes.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "base/prefetch.h"
+#include "registry/records.h"
 
 namespace pharos::registry {
-namespace {
-
-int CompareIgnoringCase(std::string_view a, std::string_view b) {
-  const auto lower = [](char letter) {
-    return static_cast<unsigned char>(absl::ascii_tolower(static_cast<unsigned char>(letter)));
-  };
-  const size_t both = std::min(a.size(), b.size());
-  for (size_t i = 0; i < both; ++i) {
-    if (a[i] == b[i]) continue;
-    if (const int difference = lower(a[i]) - lower(b[i]); difference != 0) return difference;
-  }
-  return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
-}
-
-}  // namespace
 
 int Compare(const InstanceKey& a, const InstanceKey& b) {
   const int by_node = a.node == b.node ? 0 : CompareIgnoringCase(a.node->name, b.node->name);

@@ -318,11 +318,20 @@ std::string LowerCase(std::string_view text) {
   return lower;
 }
 
+int CompareIgnoringCase(std::string_view a, std::string_view b) {
+  const auto lower = [](char letter) {
+    return static_cast<unsigned char>(absl::ascii_tolower(static_cast<unsigned char>(letter)));
+  };
+  const size_t both = std::min(a.size(), b.size());
+  for (size_t i = 0; i < both; ++i) {
+    if (a[i] == b[i]) continue;
+    if (const int difference = lower(a[i]) - lower(b[i]); difference != 0) return difference;
+  }
+  return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
+}
+
 bool LessIgnoringCase(std::string_view a, std::string_view b) {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return static_cast<unsigned char>(absl::ascii_tolower(static_cast<unsigned char>(x))) <
-           static_cast<unsigned char>(absl::ascii_tolower(static_cast<unsigned char>(y)));
-  });
+  return CompareIgnoringCase(a, b) < 0;
 }
 
 std::string WireLabels(std::string_view text) {

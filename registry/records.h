@@ -14,7 +14,8 @@ namespace pharos::registry {
 
 // ASCII letters in lower case: the form of every key.
 std::string LowerCase(std::string_view text);
-// Less, as if both were in lower case.
+// Below, at or above 0, as if both were in lower case.
+int CompareIgnoringCase(std::string_view a, std::string_view b);
 bool LessIgnoringCase(std::string_view a, std::string_view b);
 
 // `text` split at its dots as wire labels, without a root label; empty when a label would be empty
