@@ -463,6 +463,80 @@ struct RaftEngine::Impl {
     });
   }
 
+  // A server that votes by the candidate's configuration and not by its own, which ends before its
+  // promotion, is to vote (thesis, section 4.2.2): without it, a cluster that was growing from one
+  // voter to two would never have a leader again. libraft refuses, and takes the last leader of a
+  // server that does not vote for one that leads for ever.
+  void ReceiveRequestVote(raft_message& message) {
+    raft_configuration& configuration = raft.configuration;
+    raft_server* const end = configuration.servers + configuration.n;
+    raft_server* const self =
+        std::find_if(configuration.servers, end,
+                     [this](const raft_server& server) { return server.id == raft.id; });
+    if (raft.state != RAFT_FOLLOWER || self == end || self->role == RAFT_VOTER ||
+        engine.NowMs() - heard_leader_ms < engine.options_.election_timeout_ms) {
+      recv(io, &message);
+      return;
+    }
+    raft.follower_state.current_leader.id = 0;
+    const int role = std::exchange(self->role, RAFT_VOTER);
+    recv(io, &message);
+    self->role = role;
+  }
+
+  // Every other message.
+  void ReceiveMessage(raft_message& message) {
+    recv(io, &message);
+    // One that is elected while the disks are full leads without the knowledge of that part of
+    // libraft which tells those who wait for an outcome that it leads no more.
+    if (raft.state == RAFT_LEADER) raft.legacy.prev_state = RAFT_LEADER;
+  }
+
+  // The entries of `append`, which is sound, in messages that libraft bears.
+  void ReceiveEntries(raft_message& message, uint64_t term, const peer::v1::AppendEntries& append) {
+    const int count = append.terms_size();
+    int begin = 0;
+    // What the snapshot has is committed and thus the leader's, too. libraft, which has forgotten
+    // the terms of these entries, would reject for ever what comes from among them.
+    const auto& snapshot = raft.trail.snapshot;
+    const bool installs = raft.snapshot.installing;
+    if (!installs && append.prev_log_index() < snapshot.index) {
+      const uint64_t known = snapshot.index - append.prev_log_index();
+      begin = static_cast<int>(std::min(known, static_cast<uint64_t>(count)));
+    }
+    // libraft takes each configuration of a message for its first entry. One that comes later
+    // would get the index of an entry that may be committed already, never be committed itself,
+    // and stay out of every snapshot. So each begins a message of its own.
+    do {
+      int end = std::min(begin + 1, count);
+      while (end < count && append.types(end) != RAFT_CHANGE) ++end;
+      raft_append_entries& entries = message.append_entries;
+      entries = FromProto(append, begin, end);
+      entries.version = 0;
+      entries.term = term;
+      if (!installs && entries.prev_log_index < snapshot.index) {
+        entries.prev_log_index = snapshot.index;
+        entries.prev_log_term = snapshot.term;
+      }
+      // libraft would go back to the end of a message that ends before what is committed.
+      const raft_index last = entries.prev_log_index + entries.n_entries;
+      if (last < raft.commit_index) entries.leader_commit = 0;
+      ReceiveMessage(message);
+      begin = end;
+    } while (begin < count);
+  }
+
+  // A promotion that the disks had no room for at its end is given up; libraft has forgotten it,
+  // and would have no other change before it leads again.
+  void EndForgottenChange() {
+    if (raft.legacy.change != &change || change.catch_up_id != 0 ||
+        raft.configuration_uncommitted_index != 0) {
+      return;
+    }
+    raft.legacy.change = nullptr;
+    change.cb(&change, RAFT_NOSPACE);
+  }
+
   struct PendingApply {
     struct raft_apply request {};
     Done done;
@@ -480,6 +554,7 @@ struct RaftEngine::Impl {
   std::function<std::vector<std::string>()> make_image;
   absl::Status restore_error;
   size_t puts = 0;
+  uint64_t heard_leader_ms = 0;  // At which time the leader's last message came.
   bool initialized = false, closing = false, closed_raft = false;
   std::function<void()> on_closed;
   raft_change change{};
@@ -560,7 +635,8 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
                          .last_log_term = vote.last_log_term(),
                          .disrupt_leader = vote.disrupt_leader(),
                          .pre_vote = vote.pre_vote()};
-      break;
+      impl_->ReceiveRequestVote(in);
+      return;
     }
     case peer::v1::Raft::kRequestVoteResult: {
       const auto& result = message.request_vote_result();
@@ -577,20 +653,8 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
       const auto& append = message.append_entries();
       if (!IsSound(append)) return;
       in.type = RAFT_APPEND_ENTRIES;
-      const int count = append.terms_size();
-      int begin = 0;
-      // libraft takes each configuration of a message for its first entry. One that comes later
-      // would get the index of an entry that may be committed already, never be committed itself,
-      // and stay out of every snapshot. So each begins a message of its own.
-      do {
-        int end = std::min(begin + 1, count);
-        while (end < count && append.types(end) != RAFT_CHANGE) ++end;
-        in.append_entries = FromProto(append, begin, end);
-        in.append_entries.version = 0;
-        in.append_entries.term = message.term();
-        impl_->recv(impl_->io, &in);
-        begin = end;
-      } while (begin < count);
+      impl_->ReceiveEntries(in, message.term(), append);
+      if (leader() == from) impl_->heard_leader_ms = NowMs();
       return;
     }
     case peer::v1::Raft::kAppendEntriesResult: {
@@ -625,7 +689,7 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
     case peer::v1::Raft::MESSAGE_NOT_SET:
       return;
   }
-  impl_->recv(impl_->io, &in);
+  impl_->ReceiveMessage(in);
 }
 
 bool RaftEngine::ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot& info,
@@ -654,7 +718,8 @@ bool RaftEngine::ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot&
   install.conf_index = info.configuration_index();
   install.data.len = data.size();
   install.data.base = data.Release();
-  impl_->recv(impl_->io, &in);
+  impl_->ReceiveMessage(in);
+  if (leader() == from) impl_->heard_leader_ms = NowMs();
   return true;
 }
 
@@ -749,7 +814,8 @@ void RaftEngine::RequestSnapshot() {
   raft_set_snapshot_threshold(&impl_->raft, 1);
 }
 
-void RaftEngine::ConsiderSnapshot() {
+void RaftEngine::Settle() {
+  impl_->EndForgottenChange();
   if (taking_snapshot_ || snapshot_wanted_) return;
   const uint64_t since = commit_index() - std::min(commit_index(), snapshot_index_);
   if (since >= options_.snapshot_entries ||

@@ -107,8 +107,9 @@ class RaftEngine {
   absl::Status Remove(uint64_t id, Done done);
   // To `id`, or 0 for any voter. `done` says whether somebody else leads now.
   absl::Status Transfer(uint64_t id, Done done);
-  // Sees whether enough was applied since the last snapshot; after each event.
-  void ConsiderSnapshot();
+  // After each event: sees whether enough was applied since the last snapshot, and whether a change
+  // of the configuration has come to nothing.
+  void Settle();
   // A snapshot is taken as soon as there is anything new.
   void RequestSnapshot();
   bool is_taking_snapshot() const { return taking_snapshot_ || snapshot_wanted_; }

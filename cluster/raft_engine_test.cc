@@ -63,12 +63,22 @@ class Server : public RaftEngineHost {
     work();
     done();
   }
-  absl::Status Propose(const std::string& text) {
+  absl::Status Propose(
+      const std::string& text, RaftEngine::Done done = [](const absl::Status&) {}) {
     RaftBuffer entry((text.size() + 7) / 8 * 8);
     std::fill(entry.data(), entry.data() + entry.size(), uint8_t{0});
     std::copy(text.begin(), text.end(), entry.data());
-    return engine_->Propose(std::move(entry), [](const absl::Status&) {});
+    return engine_->Propose(std::move(entry), std::move(done));
   }
+  void TakeSnapshot() {
+    engine_->RequestSnapshot();
+    Tick();
+    WriteAll();
+    CHECK(elsewhere.size() == 1);
+    RunElsewhereNow();
+    WriteAll();
+  }
+  MemoryDisk& disk() { return disk_; }
   RaftEngine& engine() { return *engine_; }
   const MemoryDiskContent& content() const { return content_; }
 
@@ -153,12 +163,7 @@ class Leader : public Server {
 class LeaderWithASnapshot : public Leader {
  public:
   explicit LeaderWithASnapshot(int count) : Leader(count) {
-    engine().RequestSnapshot();
-    Tick();
-    WriteAll();
-    CHECK(elsewhere.size() == 1);
-    RunElsewhereNow();
-    WriteAll();
+    TakeSnapshot();
     CHECK(engine().counters().snapshots_taken == 1);
     AddStandby();
   }
@@ -280,42 +285,210 @@ TEST(RaftEngine, DropsMessagesThatCannotBe) {
   EXPECT_FALSE(server.engine().ReceiveSnapshot(2, snapshot, RaftBuffer(8)));
 }
 
-TEST(RaftEngine, AConfigurationIsKeptWhereItStandsInTheLog) {
-  Leader leader(2);
+// The entries of `all`, which begin with the first, from the one behind `prev` up to `last`.
+peer::v1::Raft Entries(const peer::v1::Raft& all, uint64_t prev, uint64_t last, uint64_t commit) {
+  const peer::v1::AppendEntries& from = all.append_entries();
+  peer::v1::Raft part;
+  part.set_term(all.term());
+  peer::v1::AppendEntries& to = *part.mutable_append_entries();
+  to.set_prev_log_index(prev);
+  to.set_prev_log_term(prev == 0 ? 0 : from.terms(static_cast<int>(prev) - 1));
+  to.set_leader_commit(commit);
+  size_t offset = 0;
+  for (uint64_t i = 0; i < last; ++i) {
+    const int at = static_cast<int>(i);
+    if (i >= prev) {
+      to.add_terms(from.terms(at));
+      to.add_types(from.types(at));
+      to.add_octets(from.octets(at));
+      to.mutable_data()->append(from.data(), offset, from.octets(at));
+    }
+    offset += from.octets(at);
+  }
+  return part;
+}
+
+// The whole log of a leader that has told a second server of itself, as a message to that.
+peer::v1::Raft AllEntries(Leader& leader) {
   leader.AddStandby();
   leader.Tick();
   leader.Reject();
-  const peer::v1::Raft all = leader.sent.back().second;
-  ASSERT_EQ(all.append_entries().prev_log_index(), 0u);
+  CHECK(leader.sent.back().second.append_entries().prev_log_index() == 0);
+  return leader.sent.back().second;
+}
+
+TEST(RaftEngine, AConfigurationIsKeptWhereItStandsInTheLog) {
+  Leader leader(2);
+  const peer::v1::Raft all = AllEntries(leader);
   const int count = all.append_entries().terms_size();
   ASSERT_EQ(static_cast<uint64_t>(count), leader.engine().last_index());
 
-  // The first three of them alone, and then all.
-  peer::v1::Raft some = all;
-  auto& append = *some.mutable_append_entries();
-  uint32_t octets = 0;
-  for (int i = 0; i < 3; ++i) octets += append.octets(i);
-  append.mutable_terms()->Truncate(3);
-  append.mutable_types()->Truncate(3);
-  append.mutable_octets()->Truncate(3);
-  append.mutable_data()->resize(octets);
-  append.set_leader_commit(3);
   Server follower(2);
   ASSERT_TRUE(follower.engine().Start().ok());
-  for (const peer::v1::Raft& message : {some, all}) {
+  // The first three of them alone, and then all.
+  for (const peer::v1::Raft& message : {Entries(all, 0, 3, 3), all}) {
     follower.engine().Receive(1, message);
     follower.WriteAll();
   }
   ASSERT_EQ(follower.engine().last_applied(), static_cast<uint64_t>(count));
-  follower.engine().RequestSnapshot();
-  follower.Tick();
-  follower.WriteAll();
-  ASSERT_EQ(follower.elsewhere.size(), 1u);
-  follower.RunElsewhereNow();
-  follower.WriteAll();
+  follower.TakeSnapshot();
   ASSERT_NE(follower.content().snapshot, nullptr);
   // The last entry made it a standby.
   EXPECT_EQ(follower.content().snapshot->configuration_index, static_cast<uint64_t>(count));
+}
+
+// Its promotion may stand in the log of one who can be elected with its vote alone.
+TEST(RaftEngine, AStandbyVotesOnceItsLeaderIsSilent) {
+  Leader leader(2);
+  const peer::v1::Raft all = AllEntries(leader);
+  Server standby(2);
+  ASSERT_TRUE(standby.engine().Start().ok());
+  standby.engine().Receive(1, all);
+  standby.WriteAll();
+  ASSERT_EQ(standby.engine().configuration().back().role, RaftRole::kStandby);
+  peer::v1::Raft vote;
+  vote.set_term(leader.engine().term() + 1);
+  vote.mutable_request_vote()->set_last_log_index(leader.engine().last_index() + 1);
+  vote.mutable_request_vote()->set_last_log_term(leader.engine().term());
+  standby.engine().Receive(1, vote);
+  ASSERT_TRUE(standby.sent.back().second.has_request_vote_result());
+  EXPECT_FALSE(standby.sent.back().second.request_vote_result().vote_granted());
+  for (int i = 0; i < 6; ++i) standby.Tick();
+  standby.engine().Receive(1, vote);
+  EXPECT_TRUE(standby.sent.back().second.request_vote_result().vote_granted());
+  EXPECT_EQ(standby.engine().configuration().back().role, RaftRole::kStandby);
+  // And for nobody else in that term.
+  standby.engine().Receive(3, vote);
+  EXPECT_FALSE(standby.sent.back().second.request_vote_result().vote_granted());
+}
+
+// A leader that has lost the answers of a server begins from before that server's snapshot.
+TEST(RaftEngine, EntriesFromBeforeTheSnapshotAreTaken) {
+  Leader leader(20);
+  const peer::v1::Raft all = AllEntries(leader);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  follower.engine().Receive(1, Entries(all, 0, 15, 15));
+  follower.WriteAll();
+  follower.TakeSnapshot();
+  ASSERT_EQ(follower.engine().snapshot_index(), 15u);
+  for (const uint64_t last : {5u, 10u}) {  // A heartbeat, and entries.
+    follower.engine().Receive(1, Entries(all, 5, last, 15));
+    const auto& result = follower.sent.back().second.append_entries_result();
+    EXPECT_EQ(result.rejected(), 0u);
+    EXPECT_EQ(result.last_log_index(), 15u);
+  }
+  follower.engine().Receive(1, Entries(all, 5, 20, 20));
+  follower.WriteAll();
+  EXPECT_EQ(follower.engine().last_applied(), 20u);
+  leader.applied.erase(leader.applied.upper_bound(20), leader.applied.end());
+  EXPECT_EQ(follower.applied, leader.applied);
+}
+
+TEST(RaftEngine, WhatIsCommittedStaysSo) {
+  Leader leader(20);
+  const peer::v1::Raft all = AllEntries(leader);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  follower.engine().Receive(1, Entries(all, 0, 15, 15));
+  follower.WriteAll();
+  follower.engine().Receive(1, Entries(all, 3, 6, 20));
+  EXPECT_EQ(follower.engine().commit_index(), 15u);
+}
+
+// One of three that has entries nobody else has, and a disk that is full.
+class FullCandidate : public Server {
+ public:
+  FullCandidate() : Server(1) {
+    Bootstrap({1, 2, 3});
+    CHECK(engine().Start().ok());
+    peer::v1::Raft entry;
+    entry.set_term(2);
+    auto& append = *entry.mutable_append_entries();
+    append.set_prev_log_index(1);
+    append.set_prev_log_term(1);
+    append.add_terms(2);
+    append.add_types(1);
+    append.add_octets(8);
+    append.set_data("an entry");
+    engine().Receive(2, entry);
+    WriteAll();
+    disk().SetCapacity(0);
+    while (engine().state() != RaftState::kCandidate) Tick();
+  }
+  // Another votes, and says how much room it has.
+  void Vote(bool pre_vote, uint32_t kilobytes) {
+    peer::v1::Raft vote;
+    vote.set_term(engine().term() + (pre_vote ? 1 : 0));
+    auto& result = *vote.mutable_request_vote_result();
+    result.set_vote_granted(true);
+    result.set_pre_vote(pre_vote);
+    result.set_features(1);
+    result.set_capacity(kilobytes);
+    engine().Receive(2, vote);
+    WriteAll();
+  }
+  void Answer(uint64_t from, uint64_t last, uint32_t kilobytes) {
+    peer::v1::Raft answer;
+    answer.set_term(engine().term());
+    auto& result = *answer.mutable_append_entries_result();
+    result.set_last_log_index(last);
+    result.set_features(1);
+    result.set_capacity(kilobytes);
+    engine().Receive(from, answer);
+    WriteAll();
+  }
+};
+
+TEST(RaftEngine, ALeaderElectedWithFullDisksTellsWhenItLeadsNoMore) {
+  FullCandidate server;
+  server.Vote(true, 0);
+  server.Vote(false, 0);
+  ASSERT_TRUE(server.engine().is_leader());
+  EXPECT_TRUE(absl::IsResourceExhausted(server.Propose("hello")));
+  server.Answer(2, 2, 32'768);
+  server.Answer(3, 2, 32'768);
+  absl::Status outcome;
+  ASSERT_TRUE(server.Propose("hello", [&](const absl::Status& status) { outcome = status; }).ok());
+  peer::v1::Raft other;
+  other.set_term(server.engine().term() + 1);
+  other.mutable_append_entries()->set_prev_log_index(1);
+  other.mutable_append_entries()->set_prev_log_term(1);
+  server.engine().Receive(2, other);
+  server.Tick();
+  ASSERT_FALSE(server.engine().is_leader());
+  EXPECT_TRUE(absl::IsAborted(outcome)) << outcome;
+}
+
+TEST(RaftEngine, APromotionThatFindsDisksFullIsGivenUp) {
+  FullCandidate server;
+  server.disk().SetCapacity(32'768);
+  server.Vote(true, 32'768);
+  server.Vote(false, 32'768);
+  ASSERT_TRUE(server.engine().is_leader());
+  server.WriteAll();
+  server.Answer(2, server.engine().last_index(), 32'768);
+  ASSERT_TRUE(server.engine().Add(4, "4", [](const absl::Status&) {}).ok());
+  server.WriteAll();
+  server.Answer(2, server.engine().last_index(), 32'768);
+  server.Tick();
+  server.engine().Settle();
+  absl::Status outcome;
+  ASSERT_TRUE(
+      server.engine()
+          .Assign(4, RaftRole::kVoter, [&](const absl::Status& status) { outcome = status; })
+          .ok());
+  server.engine().Settle();
+  EXPECT_TRUE(server.engine().change_pending());
+  // It has caught up, but meanwhile there is no room on two of three disks.
+  for (const uint64_t voter : {2u, 3u}) server.Answer(voter, server.engine().last_index(), 0);
+  server.Answer(4, server.engine().last_index(), 32'768);
+  server.engine().Settle();
+  EXPECT_FALSE(server.engine().change_pending());
+  EXPECT_TRUE(absl::IsResourceExhausted(outcome)) << outcome;
+  // And it can be had later.
+  for (const uint64_t voter : {2u, 3u}) server.Answer(voter, server.engine().last_index(), 32'768);
+  EXPECT_TRUE(server.engine().Assign(4, RaftRole::kVoter, [](const absl::Status&) {}).ok());
 }
 
 TEST(RaftEngine, ClosesWithASnapshotUnderWay) {

@@ -121,7 +121,7 @@ void RaftNode::Settle() {
   PumpProposals();
   PumpReads();
   Hint();
-  engine_.ConsiderSnapshot();
+  engine_.Settle();
 }
 
 void RaftNode::Tick() {
