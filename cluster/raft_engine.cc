@@ -478,7 +478,9 @@ struct RaftEngine::Impl {
       recv(io, &message);
       return;
     }
-    raft.follower_state.current_leader.id = 0;
+    auto& leader = raft.follower_state.current_leader;
+    leader.id = 0;
+    raft_free(std::exchange(leader.address, nullptr));
     const int role = std::exchange(self->role, RAFT_VOTER);
     recv(io, &message);
     self->role = role;

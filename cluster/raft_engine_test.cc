@@ -285,6 +285,31 @@ TEST(RaftEngine, DropsMessagesThatCannotBe) {
   EXPECT_FALSE(server.engine().ReceiveSnapshot(2, snapshot, RaftBuffer(8)));
 }
 
+// One that is overtaken by the answer to what was sent after it.
+TEST(RaftEngine, ARejectionOfWhatTheServerHasSinceTakenChangesNothing) {
+  Leader leader(3);
+  leader.AddStandby();
+  const uint64_t last = leader.engine().last_index();
+  peer::v1::Raft answer;
+  answer.set_term(leader.engine().term());
+  answer.mutable_append_entries_result()->set_last_log_index(last);
+  leader.engine().Receive(2, answer);
+  ASSERT_EQ(leader.engine().match_index(2), last);
+  // Silent for a while, it is asked again where it is.
+  leader.Tick();
+  leader.Tick();
+  answer.mutable_append_entries_result()->set_rejected(last);
+  answer.mutable_append_entries_result()->set_last_log_index(last - 1);
+  leader.engine().Receive(2, answer);
+  ASSERT_TRUE(leader.Propose("another").ok());
+  leader.Tick();
+  leader.WriteAll();
+  const peer::v1::AppendEntries& sent = leader.sent.back().second.append_entries();
+  EXPECT_EQ(sent.prev_log_index(), last);
+  EXPECT_EQ(sent.terms_size(), 1);
+  EXPECT_EQ(leader.engine().counters().rejections_softened, 1u);
+}
+
 // The entries of `all`, which begin with the first, from the one behind `prev` up to `last`.
 peer::v1::Raft Entries(const peer::v1::Raft& all, uint64_t prev, uint64_t last, uint64_t commit) {
   const peer::v1::AppendEntries& from = all.append_entries();

@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import lib
 
-RUNS = 3000
+RUNS = 2000
 
 
 class Simulation(unittest.TestCase):

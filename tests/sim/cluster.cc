@@ -47,6 +47,7 @@ class Cluster::Server : public cluster::RaftNodeHost {
                       [this, incarnation = incarnation_, work = std::move(work)] {
                         if (incarnation != incarnation_ || node_ == nullptr) return;
                         work();
+                        cluster_.CheckLog(number_, content_);
                         node_->Settle();
                       });
         },
@@ -396,6 +397,24 @@ void Cluster::CheckInvariants() {
       Fail(
           absl::StrFormat("servers %d and %d both led in term %d", at->second, server->id(), term));
     }
+  }
+}
+
+// Raft, section 5.3: an entry of the same index and term is the same everywhere, and so is what
+// stands before it. The latter follows when the entry before it is of the same term everywhere.
+void Cluster::CheckLog(int server, const cluster::MemoryDiskContent& content) {
+  uint64_t previous_term = 0;  // Not known.
+  for (size_t i = 0; i < content.entries.size(); ++i) {
+    const cluster::MemoryDiskContent::Entry& entry = content.entries[i];
+    const uint64_t index = content.start_index + i;
+    const LogEntry seen{.hash = std::hash<std::string>()(entry.data), .after_term = previous_term};
+    LogEntry& known = log_at_.try_emplace({index, entry.term}, seen).first->second;
+    if (known.after_term == 0) known.after_term = seen.after_term;
+    if (known.hash != seen.hash || (seen.after_term != 0 && known.after_term != seen.after_term)) {
+      Fail(absl::StrFormat("the log of server %d has another entry %d of term %d than others",
+                           server, index, entry.term));
+    }
+    previous_term = entry.term;
   }
 }
 

@@ -38,9 +38,9 @@ class Cluster {
   explicit Cluster(const ClusterOptions& options);
   ~Cluster();
 
-  // Runs to the end, checking after every step: at most one leader a term; every server applies the
-  // same entry at an index. And at the end: all servers have the same catalog, and each register's
-  // history is linearizable, so that nothing acknowledged was lost.
+  // Runs to the end, checking after every step: at most one leader a term; logs match; every server
+  // applies the same entry at an index. And at the end: all servers have the same catalog, and each
+  // register's history is linearizable, so that nothing acknowledged was lost.
   ClusterReport Run();
 
  private:
@@ -51,6 +51,7 @@ class Cluster {
   void Step();
   void Fail(const std::string& why);
   void CheckInvariants();
+  void CheckLog(int server, const cluster::MemoryDiskContent& content);
 
   void Deliver(int from, int to, uint64_t incarnation, peer::v1::Message message);
   bool IsCut(int from, int to) const { return cuts_.contains({from, to}); }
@@ -82,8 +83,13 @@ class Cluster {
   std::set<std::pair<int, int>> cuts_;  // What is sent from one to the other is lost.
   double drop_ = 0, duplicate_ = 0;
   std::map<uint64_t, uint64_t> leader_of_term_;
-  std::map<uint64_t, size_t> entry_at_;            // Its hash, by index.
-  std::vector<std::vector<Operation>> histories_;  // Of each key.
+  std::map<uint64_t, size_t> entry_at_;  // Its hash, by index.
+  struct LogEntry {
+    size_t hash;
+    uint64_t after_term;  // Of the entry before it; 0: not known.
+  };
+  std::map<std::pair<uint64_t, uint64_t>, LogEntry> log_at_;  // By index and term.
+  std::vector<std::vector<Operation>> histories_;             // Of each key.
   int64_t next_value_ = 1;
   ClusterReport report_;
 };
