@@ -15,8 +15,9 @@ namespace {
 
 // Entries on their way to one server; libraft counts entries, not octets.
 constexpr unsigned kInflightEntriesMax = 256;
-// A big catalog takes its time to install.
-constexpr unsigned kInstallTimeoutMs = 10 * 60 * 1000;
+// Of a snapshot whose end libraft does not hear of. A big catalog may take longer; it is then not
+// sent again, as one is on its way.
+constexpr unsigned kInstallTimeoutMs = 30 * 1000;
 constexpr unsigned kCatchUpRoundMs = 30 * 1000;
 // raft_uv gives a snapshot to the disk in buffers of at most 2 GiB.
 constexpr size_t kImageBufferOctets = size_t{64} << 20;
@@ -232,10 +233,20 @@ struct RaftEngine::Impl {
 
   void Install() {
     io = engine.disk_.io();
+    disk_load = io->load;
     disk_start = io->start;
+    disk_set_term = io->set_term;
+    disk_set_vote = io->set_vote;
+    disk_append = io->append;
+    disk_truncate = io->truncate;
     disk_snapshot_put = io->snapshot_put;
     disk_snapshot_get = io->snapshot_get;
+    io->load = Load;
     io->start = Start;
+    io->set_term = SetTerm;
+    io->set_vote = SetVote;
+    io->append = Append;
+    io->truncate = Truncate;
     io->send = Send;
     io->snapshot_put = SnapshotPut;
     io->snapshot_get = SnapshotGet;
@@ -250,7 +261,95 @@ struct RaftEngine::Impl {
     Impl& self = Of(io);
     self.tick = tick;
     self.recv = recv;
-    return self.disk_start(io, msecs, tick, recv);
+    return self.disk_start(io, msecs, Tick, recv);
+  }
+
+  static void Tick(raft_io* io) {
+    Impl& self = Of(io);
+    const auto& follower = self.raft.follower_state;
+    if (self.raft.state == RAFT_FOLLOWER && self.IsOnlyVoter(self.raft.configuration) &&
+        io->time(io) - self.raft.election_timer_start >= follower.randomized_election_timeout) {
+      self.raft.current_term = self.BeginTerm(self.raft.current_term + 1);
+      self.raft.voted_for = 0;
+    }
+    self.tick(io);
+  }
+
+  bool IsOnlyVoter(const raft_configuration& configuration) const {
+    bool is_voter = false;
+    for (unsigned i = 0; i < configuration.n; ++i) {
+      if (configuration.servers[i].role != RAFT_VOTER) continue;
+      if (configuration.servers[i].id != engine.options_.id) return false;
+      is_voter = true;
+    }
+    return is_voter;
+  }
+
+  uint64_t BeginTerm(uint64_t term) {
+    CHECK(SetTerm(io, term) == 0);
+    return term;
+  }
+
+  // libraft lets a server that is the only voter lead without an election, in the term that it
+  // finds. In that term it may have led before and sent to others what it does not have any more,
+  // and then puts something else in the same place. So it has a new term each time.
+  static int Load(raft_io* io, raft_term* term, raft_id* voted_for, raft_snapshot** snapshot,
+                  raft_index* start_index, raft_entry** entries, size_t* count) {
+    Impl& self = Of(io);
+    const int code = self.disk_load(io, term, voted_for, snapshot, start_index, entries, count);
+    if (code != 0) return code;
+    self.stored_term = *term;
+    self.last_stored = *count > 0             ? *start_index + *count - 1
+                       : *snapshot == nullptr ? 0
+                                              : (*snapshot)->index;
+    const raft_entry* change = nullptr;
+    for (size_t i = 0; i < *count; ++i) {
+      if ((*entries)[i].type == RAFT_CHANGE) change = &(*entries)[i];
+    }
+    Configuration last;
+    if (change != nullptr && raft_configuration_decode(&change->buf, last.get()) != 0) {
+      return RAFT_MALFORMED;
+    }
+    const bool from_snapshot = change == nullptr && *snapshot != nullptr;
+    if (self.IsOnlyVoter(from_snapshot ? (*snapshot)->configuration : *last.get())) {
+      *term = self.BeginTerm(*term + 1);
+      *voted_for = 0;
+    }
+    return 0;
+  }
+
+  // libraft stores a term once more with every vote, whereby the vote is lost for a moment.
+  static int SetTerm(raft_io* io, raft_term term) {
+    Impl& self = Of(io);
+    if (term == self.stored_term) return 0;
+    self.CheckWritten(self.disk_set_term(io, term));
+    self.stored_term = term;
+    return 0;
+  }
+  static int SetVote(raft_io* io, raft_id id) {
+    Impl& self = Of(io);
+    self.CheckWritten(self.disk_set_vote(io, id));
+    return 0;
+  }
+  static int Append(raft_io* io, raft_io_append* request, const raft_entry entries[],
+                    unsigned count, raft_io_append_cb done) {
+    Impl& self = Of(io);
+    self.last_stored += count;
+    self.CheckWritten(self.disk_append(io, request, entries, count, done));
+    return 0;
+  }
+  static int Truncate(raft_io* io, raft_index index) {
+    Impl& self = Of(io);
+    self.last_stored = index - 1;
+    self.CheckWritten(self.disk_truncate(io, index));
+    return 0;
+  }
+
+  // libraft goes on when the disk refuses something, with a log that is not the one on the disk.
+  void CheckWritten(int code) {
+    if (code == 0 || closing) return;
+    engine.host_.OnFatal(absl::StrFormat("the disk of the Raft log failed: %s: %s",
+                                         raft_strerror(code), io->errmsg));
   }
 
   // Always takes the message: libraft leaves the rest of a step undone when it cannot be sent. As
@@ -261,15 +360,21 @@ struct RaftEngine::Impl {
     request->cb = done;
     if (message->type == RAFT_INSTALL_SNAPSHOT) {
       // The message is libraft's copy for this request alone, and it frees what is left in it.
-      SendSnapshot(engine, *const_cast<raft_message*>(message));
+      SendSnapshot(engine, Of(io).loaded_term, *const_cast<raft_message*>(message));
     } else {
-      engine.host_.Send(message->server_id, ToProto(*message));
+      peer::v1::Raft out = ToProto(*message);
+      // A refusal to vote has to tell the candidate of a later term; libraft's repeats what term
+      // was asked for, and two servers that refuse each other would do so for ever.
+      if (out.request_vote_result().pre_vote() && !out.request_vote_result().vote_granted()) {
+        out.set_term(std::max(out.term(), engine.term()));
+      }
+      engine.host_.Send(message->server_id, std::move(out));
     }
     done(request, 0);
     return 0;
   }
 
-  static void SendSnapshot(RaftEngine& engine, raft_message& message) {
+  static void SendSnapshot(RaftEngine& engine, uint64_t loaded_term, raft_message& message) {
     raft_install_snapshot& from = message.install_snapshot;
     // One copy on its way is enough, however often libraft thinks that it is lost.
     if (!engine.snapshots_sending_.insert(message.server_id).second) return;
@@ -277,7 +382,8 @@ struct RaftEngine::Impl {
     peer::v1::InstallSnapshot info;
     info.set_term(from.term);
     info.set_last_index(from.last_index);
-    info.set_last_term(from.last_term);
+    // libraft sends the term of the snapshot that it had when it began to read this one.
+    info.set_last_term(loaded_term);
     raft_buffer encoded{};
     CHECK(raft_configuration_encode(&from.conf, &encoded) == 0);
     info.set_configuration(encoded.base, encoded.len);
@@ -320,6 +426,7 @@ struct RaftEngine::Impl {
     const absl::Status restored =
         self.engine.host_.Restore({static_cast<const uint8_t*>(buffer->base), buffer->len});
     if (!restored.ok()) {
+      if (self.started) self.engine.host_.OnFatal(std::string(restored.message()));
       self.restore_error = restored;
       return RAFT_CORRUPT;
     }
@@ -346,7 +453,8 @@ struct RaftEngine::Impl {
     if (trailing == 0) {
       ++self.engine.counters_.snapshots_installed;
       self.engine.snapshot_index_ = snapshot->index;
-      return self.disk_snapshot_put(io, trailing, request, snapshot, done);
+      self.last_stored = snapshot->index;
+      return self.PutInstalled(request, snapshot, done);
     }
     auto* const put = new Put{.impl = self,
                               .trailing = trailing,
@@ -359,6 +467,29 @@ struct RaftEngine::Impl {
     request->cb = done;
     ++self.puts;
     self.engine.host_.RunElsewhere([put] { MakeImage(*put); }, [put] { PutImage(put); });
+    return 0;
+  }
+
+  struct Installation {
+    Impl& impl;
+    raft_io_snapshot_put* request;
+    raft_io_snapshot_put_cb done;
+    raft_io_snapshot_put disk_request;
+  };
+
+  // libraft would wait for ever for one that cannot be written.
+  int PutInstalled(raft_io_snapshot_put* request, const raft_snapshot* snapshot,
+                   raft_io_snapshot_put_cb done) {
+    auto* const put =
+        new Installation{.impl = *this, .request = request, .done = done, .disk_request = {}};
+    put->disk_request.data = put;
+    request->cb = done;
+    CheckWritten(disk_snapshot_put(
+        io, 0, &put->disk_request, snapshot, [](raft_io_snapshot_put* disk_request, int status) {
+          const std::unique_ptr<Installation> of(static_cast<Installation*>(disk_request->data));
+          of->impl.CheckWritten(status);
+          of->done(of->request, status);
+        }));
     return 0;
   }
 
@@ -438,12 +569,16 @@ struct RaftEngine::Impl {
     const int code = self.disk_snapshot_get(
         io, &get->disk_request,
         [](raft_io_snapshot_get* loaded, raft_snapshot* snapshot, int status) {
-          auto* const of = static_cast<Get*>(loaded->data);
-          --of->impl.engine.snapshots_loading_;
-          raft_io_snapshot_get* const to = of->request;
-          const raft_io_snapshot_get_cb callback = of->done;
-          delete of;
-          callback(to, snapshot, status);
+          const std::unique_ptr<Get> of(static_cast<Get*>(loaded->data));
+          Impl& impl = of->impl;
+          --impl.engine.snapshots_loading_;
+          // libraft would free what it has not set yet. Its request is lost, but no more.
+          if (status != 0) {
+            PHAROS_LOG(kError, "agent.raft", "A snapshot cannot be read: %s", impl.io->errmsg);
+            return;
+          }
+          impl.loaded_term = snapshot->term;
+          of->done(of->request, snapshot, status);
         });
     if (code != 0) {
       --self.engine.snapshots_loading_;
@@ -465,15 +600,15 @@ struct RaftEngine::Impl {
 
   // A server that votes by the candidate's configuration and not by its own, which ends before its
   // promotion, is to vote (thesis, section 4.2.2): without it, a cluster that was growing from one
-  // voter to two would never have a leader again. libraft refuses, and takes the last leader of a
-  // server that does not vote for one that leads for ever.
+  // voter to two would never have a leader again. libraft refuses. And it takes the last leader of
+  // a server that does not vote, or has not written all its entries, for one that leads for ever.
   void ReceiveRequestVote(raft_message& message) {
     raft_configuration& configuration = raft.configuration;
     raft_server* const end = configuration.servers + configuration.n;
     raft_server* const self =
         std::find_if(configuration.servers, end,
                      [this](const raft_server& server) { return server.id == raft.id; });
-    if (raft.state != RAFT_FOLLOWER || self == end || self->role == RAFT_VOTER ||
+    if (raft.state != RAFT_FOLLOWER || self == end ||
         engine.NowMs() - heard_leader_ms < engine.options_.election_timeout_ms) {
       recv(io, &message);
       return;
@@ -492,6 +627,13 @@ struct RaftEngine::Impl {
     // One that is elected while the disks are full leads without the knowledge of that part of
     // libraft which tells those who wait for an outcome that it leads no more.
     if (raft.state == RAFT_LEADER) raft.legacy.prev_state = RAFT_LEADER;
+    // It does not give to the disk an entry that was taken away while it was written and comes back
+    // meanwhile, but believes that it has.
+    if (!closing && !raft.snapshot.installing && raft_last_index(&raft) != last_stored) {
+      engine.host_.OnFatal(
+          absl::StrFormat("the Raft log should end at entry %d, but what was written ends at %d",
+                          raft_last_index(&raft), last_stored));
+    }
   }
 
   // The entries of `append`, which is sound, in messages that libraft bears.
@@ -500,10 +642,9 @@ struct RaftEngine::Impl {
     int begin = 0;
     // What the snapshot has is committed and thus the leader's, too. libraft, which has forgotten
     // the terms of these entries, would reject for ever what comes from among them.
-    const auto& snapshot = raft.trail.snapshot;
-    const bool installs = raft.snapshot.installing;
-    if (!installs && append.prev_log_index() < snapshot.index) {
-      const uint64_t known = snapshot.index - append.prev_log_index();
+    const uint64_t snapshot_index = raft.trail.snapshot.index;
+    if (!raft.snapshot.installing && append.prev_log_index() < snapshot_index) {
+      const uint64_t known = snapshot_index - append.prev_log_index();
       begin = static_cast<int>(std::min(known, static_cast<uint64_t>(count)));
     }
     // libraft takes each configuration of a message for its first entry. One that comes later
@@ -512,20 +653,31 @@ struct RaftEngine::Impl {
     do {
       int end = std::min(begin + 1, count);
       while (end < count && append.types(end) != RAFT_CHANGE) ++end;
-      raft_append_entries& entries = message.append_entries;
-      entries = FromProto(append, begin, end);
-      entries.version = 0;
-      entries.term = term;
-      if (!installs && entries.prev_log_index < snapshot.index) {
-        entries.prev_log_index = snapshot.index;
-        entries.prev_log_term = snapshot.term;
+      // That an earlier one is committed it has to learn before, or it never does.
+      const bool is_change = begin < count && append.types(begin) == RAFT_CHANGE;
+      if (is_change && raft.configuration_uncommitted_index != 0) {
+        ReceivePart(message, term, append, begin, begin);
       }
-      // libraft would go back to the end of a message that ends before what is committed.
-      const raft_index last = entries.prev_log_index + entries.n_entries;
-      if (last < raft.commit_index) entries.leader_commit = 0;
-      ReceiveMessage(message);
+      ReceivePart(message, term, append, begin, end);
       begin = end;
     } while (begin < count);
+  }
+
+  void ReceivePart(raft_message& message, uint64_t term, const peer::v1::AppendEntries& append,
+                   int begin, int end) {
+    const auto& snapshot = raft.trail.snapshot;
+    raft_append_entries& entries = message.append_entries;
+    entries = FromProto(append, begin, end);
+    entries.version = 0;
+    entries.term = term;
+    if (!raft.snapshot.installing && entries.prev_log_index < snapshot.index) {
+      entries.prev_log_index = snapshot.index;
+      entries.prev_log_term = snapshot.term;
+    }
+    // libraft would go back to the end of a message that ends before what is committed.
+    const raft_index last = entries.prev_log_index + entries.n_entries;
+    if (last < raft.commit_index) entries.leader_commit = 0;
+    ReceiveMessage(message);
   }
 
   // A promotion that the disks had no room for at its end is given up; libraft has forgotten it,
@@ -548,7 +700,12 @@ struct RaftEngine::Impl {
   raft_io* io = nullptr;
   raft_fsm fsm{};
   struct raft raft {};
+  decltype(raft_io::load) disk_load = nullptr;
   decltype(raft_io::start) disk_start = nullptr;
+  decltype(raft_io::set_term) disk_set_term = nullptr;
+  decltype(raft_io::set_vote) disk_set_vote = nullptr;
+  decltype(raft_io::append) disk_append = nullptr;
+  decltype(raft_io::truncate) disk_truncate = nullptr;
   decltype(raft_io::snapshot_put) disk_snapshot_put = nullptr;
   decltype(raft_io::snapshot_get) disk_snapshot_get = nullptr;
   raft_io_tick_cb tick = nullptr;
@@ -556,7 +713,11 @@ struct RaftEngine::Impl {
   std::function<std::vector<std::string>()> make_image;
   absl::Status restore_error;
   size_t puts = 0;
+  uint64_t stored_term = 0;
+  uint64_t last_stored = 0;      // The last entry that the disk has, or was given.
+  uint64_t loaded_term = 0;      // Of the snapshot that was read last.
   uint64_t heard_leader_ms = 0;  // At which time the leader's last message came.
+  bool started = false;
   bool initialized = false, closing = false, closed_raft = false;
   std::function<void()> on_closed;
   raft_change change{};
@@ -598,6 +759,7 @@ absl::Status RaftEngine::Start() {
   const int code = raft_start(&impl_->raft);
   if (!impl_->restore_error.ok()) return impl_->restore_error;
   snapshot_index_ = impl_->raft.trail.snapshot.index;
+  impl_->started = code == 0;
   return StatusOf(code, raft_errmsg(&impl_->raft));
 }
 
@@ -615,7 +777,7 @@ void RaftEngine::Close(std::function<void()> closed) {
 
 void RaftEngine::Tick() {
   if (impl_->closing || impl_->tick == nullptr) return;
-  impl_->tick(impl_->io);
+  Impl::Tick(impl_->io);
   LegacyFireCompletedRequests(&impl_->raft);
 }
 
@@ -697,8 +859,8 @@ void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
 bool RaftEngine::ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot& info,
                                  RaftBuffer data) {
   if (impl_->closing || impl_->recv == nullptr) return false;
-  // libraft forgets which of the two it was about, and crashes.
-  if (taking_snapshot_) {
+  // libraft forgets which of the two it was about, and crashes; or the second one's memory.
+  if (taking_snapshot_ || impl_->raft.snapshot.installing) {
     ++counters_.snapshots_refused;
     return false;
   }

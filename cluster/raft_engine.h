@@ -62,6 +62,8 @@ class RaftEngineHost {
   virtual absl::Status Restore(Octets image) = 0;
   // Runs `work` away from this thread, and then `done` on it.
   virtual void RunElsewhere(std::function<void()> work, std::function<void()> done) = 0;
+  // What is on the disk is not, or may not be, what the engine says that it is.
+  [[noreturn]] virtual void OnFatal(const std::string& why) = 0;
 };
 
 class RaftEngine {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <memory>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "cluster/libraft.h"
 #include "cluster/memory_disk.h"
 
 namespace pharos::cluster {
@@ -19,15 +22,22 @@ namespace {
 // An engine, and everything it asks for, done when the test says so.
 class Server : public RaftEngineHost {
  public:
-  explicit Server(uint64_t id, uint32_t snapshot_entries = 1'000'000)
-      : disk_(
+  // `content`, of an earlier life, outlives it.
+  explicit Server(uint64_t id, MemoryDiskContent* content = nullptr)
+      : content_(content == nullptr ? own_content_ : *content),
+        disk_(
             &content_, [this] { return now_ms_; },
             [this](std::function<void()> work) { writes_.push_back(std::move(work)); }, id) {
+    disk_set_term_ = disk_.io()->set_term;
+    disk_.io()->set_term = [](raft_io* io, raft_term term) {
+      ++terms_set;
+      return fails ? int{RAFT_IOERR} : disk_set_term_(io, term);
+    };
     engine_ = std::make_unique<RaftEngine>(RaftEngineOptions{.id = id,
                                                              .address = std::to_string(id),
                                                              .election_timeout_ms = 500,
                                                              .heartbeat_ms = 100,
-                                                             .snapshot_entries = snapshot_entries,
+                                                             .snapshot_entries = 1'000'000,
                                                              .trailing_entries = 1},
                                            disk_, *this);
   }
@@ -103,6 +113,14 @@ class Server : public RaftEngineHost {
     elsewhere.emplace_back(std::move(work), std::move(done));
   }
 
+  [[noreturn]] void OnFatal(const std::string& why) override {
+    std::fprintf(stderr, "fatal: %s\n", why.c_str());
+    std::abort();
+  }
+
+  static inline bool fails = false;  // Disks cannot store a term.
+  static inline int terms_set = 0;   // How often a disk was told of a term.
+
   struct Snapshot {
     uint64_t to;
     peer::v1::InstallSnapshot info;
@@ -115,8 +133,10 @@ class Server : public RaftEngineHost {
   std::deque<std::pair<std::function<void()>, std::function<void()>>> elsewhere;
 
  private:
+  static inline decltype(raft_io::set_term) disk_set_term_ = nullptr;
   uint64_t now_ms_ = 1'000;
-  MemoryDiskContent content_;
+  MemoryDiskContent own_content_;
+  MemoryDiskContent& content_;
   std::deque<std::function<void()>> writes_;
   MemoryDisk disk_;
   std::unique_ptr<RaftEngine> engine_;
@@ -125,7 +145,7 @@ class Server : public RaftEngineHost {
 // One that leads alone, with `count` entries in its log.
 class Leader : public Server {
  public:
-  explicit Leader(int count) : Server(1) {
+  explicit Leader(int count, MemoryDiskContent* content = nullptr) : Server(1, content) {
     Bootstrap({1});
     CHECK(engine().Start().ok());
     WriteAll();
@@ -514,6 +534,240 @@ TEST(RaftEngine, APromotionThatFindsDisksFullIsGivenUp) {
   // And it can be had later.
   for (const uint64_t voter : {2u, 3u}) server.Answer(voter, server.engine().last_index(), 32'768);
   EXPECT_TRUE(server.engine().Assign(4, RaftRole::kVoter, [](const absl::Status&) {}).ok());
+}
+
+// It may have sent something in the earlier term that it does not have any more.
+TEST(RaftEngine, TheOnlyVoterLeadsInANewTermEachTime) {
+  MemoryDiskContent content;
+  uint64_t term = 0;
+  {
+    Leader leader(2, &content);
+    term = leader.engine().term();
+    ASSERT_TRUE(leader.Propose("never written").ok());
+    leader.disk().Crash(0);
+  }
+  Server again(1, &content);
+  ASSERT_TRUE(again.engine().Start().ok());
+  ASSERT_TRUE(again.engine().is_leader());
+  EXPECT_GT(again.engine().term(), term);
+  EXPECT_EQ(content.term, again.engine().term());
+}
+
+// Of one entry, which says who the servers are.
+std::string EncodedConfiguration(const std::vector<uint64_t>& ids) {
+  Server server(1);
+  server.Bootstrap(ids);
+  return server.content().entries.front().data;
+}
+
+// A message that brings entries of these terms behind entry `prev`.
+peer::v1::Raft Append(uint64_t term, uint64_t prev, uint64_t prev_term,
+                      const std::vector<uint64_t>& terms) {
+  peer::v1::Raft message;
+  message.set_term(term);
+  auto& append = *message.mutable_append_entries();
+  append.set_prev_log_index(prev);
+  append.set_prev_log_term(prev_term);
+  for (const uint64_t of_entry : terms) {
+    append.add_terms(of_entry);
+    append.add_types(1);
+    append.add_octets(8);
+    append.mutable_data()->append("an entry");
+  }
+  return message;
+}
+
+TEST(RaftEngine, TheOnlyVoterThatIsLeftLeadsInANewTerm) {
+  Server server(1);
+  server.Bootstrap({1, 2});
+  ASSERT_TRUE(server.engine().Start().ok());
+  const std::string alone = EncodedConfiguration({1});
+  peer::v1::Raft leaves = Append(5, 1, 1, {5});
+  auto& append = *leaves.mutable_append_entries();
+  append.set_types(0, RAFT_CHANGE);
+  append.set_octets(0, static_cast<uint32_t>(alone.size()));
+  append.set_data(alone);
+  append.set_leader_commit(2);
+  server.engine().Receive(2, leaves);
+  server.WriteAll();
+  for (int i = 0; i < 20 && !server.engine().is_leader(); ++i) server.Tick();
+  ASSERT_TRUE(server.engine().is_leader());
+  EXPECT_GT(server.engine().term(), 5u);
+}
+
+TEST(RaftEngine, ATermIsStoredOnceSoThatNoVoteIsForgotten) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  peer::v1::Raft vote;
+  vote.set_term(7);
+  vote.mutable_request_vote()->set_last_log_index(1);
+  vote.mutable_request_vote()->set_last_log_term(1);
+  server.engine().Receive(3, vote);
+  ASSERT_TRUE(server.sent.back().second.request_vote_result().vote_granted());
+  ASSERT_EQ(server.content().voted_for, 3u);
+  const int before = Server::terms_set;
+  server.engine().Receive(3, vote);
+  EXPECT_TRUE(server.sent.back().second.request_vote_result().vote_granted());
+  EXPECT_EQ(Server::terms_set, before);
+}
+
+TEST(RaftEngine, OneWithAStalledDiskVotesOnceItsLeaderIsSilent) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  server.engine().Receive(2, Append(2, 1, 1, {2}));  // Not written.
+  for (int i = 0; i < 20; ++i) server.Tick();
+  peer::v1::Raft vote;
+  vote.set_term(3);
+  vote.mutable_request_vote()->set_last_log_index(2);
+  vote.mutable_request_vote()->set_last_log_term(2);
+  server.engine().Receive(3, vote);
+  EXPECT_TRUE(server.sent.back().second.request_vote_result().vote_granted());
+}
+
+TEST(RaftEngine, ARefusalToVoteTellsTheTerm) {
+  Server server(2);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  peer::v1::Raft vote;
+  vote.set_term(7);
+  vote.mutable_request_vote()->set_last_log_index(1);
+  vote.mutable_request_vote()->set_last_log_term(1);
+  server.engine().Receive(3, vote);
+  ASSERT_EQ(server.engine().term(), 7u);
+  vote.set_term(3);
+  vote.mutable_request_vote()->set_pre_vote(true);
+  server.engine().Receive(1, vote);
+  EXPECT_FALSE(server.sent.back().second.request_vote_result().vote_granted());
+  EXPECT_EQ(server.sent.back().second.term(), 7u);
+}
+
+// Else it would be taken for one that may still be undone, by snapshots, too.
+TEST(RaftEngine, AConfigurationThatIsCommittedIsNotUndoneWithTheNext) {
+  Leader leader(2);
+  leader.AddStandby();
+  ASSERT_TRUE(leader.engine().Add(3, "3", [](const absl::Status&) {}).ok());
+  leader.WriteAll();
+  leader.Tick();
+  leader.Reject();
+  const peer::v1::Raft all = leader.sent.back().second;
+  const uint64_t last = leader.engine().last_index();
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  follower.engine().Receive(1, Entries(all, 0, last - 1, last - 2));
+  follower.WriteAll();
+  follower.engine().Receive(1, Entries(all, last - 1, last, last - 1));
+  follower.WriteAll();
+  ASSERT_EQ(follower.engine().configuration().size(), 3u);
+  follower.TakeSnapshot();
+  EXPECT_EQ(follower.content().snapshot->configuration_index, last - 1);
+  follower.engine().Receive(3, Append(9, last - 1, leader.engine().term(), {9}));
+  follower.WriteAll();
+  ASSERT_EQ(follower.engine().configuration().size(), 2u);
+  EXPECT_EQ(follower.engine().configuration().back().role, RaftRole::kStandby);
+}
+
+TEST(RaftEngine, ASnapshotIsSentWithItsOwnTerm) {
+  FullCandidate server;
+  server.disk().SetCapacity(32'768);
+  const auto lead = [&] {
+    while (server.engine().state() != RaftState::kCandidate) server.Tick();
+    server.Vote(true, 32'768);
+    server.Vote(false, 32'768);
+    CHECK(server.engine().is_leader());
+    server.Answer(2, server.engine().last_index(), 32'768);
+    for (int i = 0; i < 5; ++i) {
+      CHECK(server.Propose("e").ok());
+      server.WriteAll();
+      server.Answer(2, server.engine().last_index(), 32'768);
+    }
+  };
+  lead();
+  server.TakeSnapshot();
+  const uint64_t first_term = server.content().snapshot->term;
+  lead();
+  // While the next one is on its way to the disk, the third server turns out to need one.
+  server.engine().RequestSnapshot();
+  server.Tick();
+  server.WriteAll();
+  ASSERT_EQ(server.elsewhere.size(), 1u);
+  server.RunElsewhereNow();
+  for (int i = 0; i < 3; ++i) {
+    peer::v1::Raft rejection;
+    rejection.set_term(server.engine().term());
+    for (const auto& [to, message] : server.sent) {
+      if (to != 3 || !message.has_append_entries()) continue;
+      rejection.mutable_append_entries_result()->set_rejected(
+          message.append_entries().prev_log_index());
+    }
+    server.engine().Receive(3, rejection);
+  }
+  server.WriteAll();
+  ASSERT_EQ(server.snapshots.size(), 1u);
+  EXPECT_EQ(server.snapshots[0].info.last_index(), server.content().snapshot->index);
+  EXPECT_EQ(server.snapshots[0].info.last_term(), server.content().snapshot->term);
+  EXPECT_NE(server.content().snapshot->term, first_term);
+}
+
+TEST(RaftEngine, ASnapshotThatWasLostIsSentAgainSoon) {
+  LeaderWithASnapshot leader(50);
+  leader.Reject();
+  leader.Tick();
+  leader.Reject();
+  ASSERT_EQ(leader.snapshots.size(), 1u);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(leader.Propose("another").ok());
+    leader.WriteAll();
+  }
+  leader.TakeSnapshot();
+  leader.engine().SnapshotSent(2);
+  for (int i = 0; i < 400 && leader.snapshots.size() == 1; ++i) {
+    leader.Reject();
+    leader.Tick();
+    leader.WriteAll();
+  }
+  EXPECT_EQ(leader.snapshots.size(), 2u);
+}
+
+TEST(RaftEngine, NoSnapshotIsTakenWhileOneIsInstalled) {
+  LeaderWithASnapshot leader(50);
+  leader.Reject();
+  leader.Tick();
+  leader.Reject();
+  ASSERT_EQ(leader.snapshots.size(), 1u);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  const auto& info = leader.snapshots[0].info;
+  EXPECT_TRUE(follower.engine().ReceiveSnapshot(1, info, RaftBuffer(64)));
+  EXPECT_FALSE(follower.engine().ReceiveSnapshot(1, info, RaftBuffer(64)));
+  follower.WriteAll();
+  EXPECT_EQ(follower.engine().last_applied(), info.last_index());
+}
+
+// libraft loses one that comes back before the first of it is written.
+TEST(RaftEngineDeathTest, StopsWhenTheLogIsNotTheOneOnTheDisk) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3, 4, 5});
+  ASSERT_TRUE(server.engine().Start().ok());
+  server.engine().Receive(2, Append(2, 1, 1, {2}));
+  server.engine().Receive(3, Append(3, 1, 1, {3}));
+  EXPECT_DEATH(server.engine().Receive(2, Append(4, 1, 1, {2, 4})),
+               "fatal: (the disk of the Raft log failed|the Raft log should end at entry 3)");
+  server.WriteAll();
+}
+
+TEST(RaftEngineDeathTest, StopsWhenTheDiskRefuses) {
+  Server server(1);
+  server.Bootstrap({1, 2, 3});
+  ASSERT_TRUE(server.engine().Start().ok());
+  peer::v1::Raft vote;
+  vote.set_term(7);
+  vote.mutable_request_vote()->set_last_log_index(1);
+  vote.mutable_request_vote()->set_last_log_term(1);
+  Server::fails = true;
+  EXPECT_DEATH(server.engine().Receive(3, vote), "fatal: the disk of the Raft log failed");
+  Server::fails = false;
 }
 
 TEST(RaftEngine, ClosesWithASnapshotUnderWay) {

@@ -1,6 +1,7 @@
 #include "cluster/raft_node.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,8 @@ using peer::v1::Message;
 // How long a server that was heard of counts as there.
 constexpr uint64_t kAliveMs = 10'000;
 constexpr uint64_t kAutopilotMs = 500;
+// Until a change is tried again for which the disks had no room.
+constexpr uint64_t kFullDisksMs = 10'000;
 constexpr uint64_t kViewMs = 2'000;
 // A leader that asks counts as led by for so much of the election time since a follower's word.
 constexpr uint32_t kLeaseParts = 2;
@@ -765,6 +768,11 @@ void RaftNode::RunElsewhere(std::function<void()> work, std::function<void()> do
   host_.RunElsewhere(std::move(work), std::move(done));
 }
 
+void RaftNode::OnFatal(const std::string& why) {
+  host_.OnFatal(why);
+  std::abort();
+}
+
 // Time -----------------------------------------------------------------------------------------
 
 void RaftNode::Expire() {
@@ -989,6 +997,7 @@ void RaftNode::RunAutopilot() {
       known_.erase(change->id);
       break;
   }
+  if (absl::IsResourceExhausted(started)) autopilot_ms_ = now + kFullDisksMs;
   contacts_.try_emplace(change->id, Contact{.heard_ms = now, .last_index = 0, .term = 0});
   PHAROS_LOG(kInfo, "agent.server", "%s: server=%s address=%s%s", what, server.name(),
              server.address(), started.ok() ? "" : ": " + std::string(started.message()));

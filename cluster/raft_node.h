@@ -198,6 +198,7 @@ class RaftNode : private RaftEngineHost {
   std::function<std::vector<std::string>()> TakeImage() override;
   absl::Status Restore(Octets image) override;
   void RunElsewhere(std::function<void()> work, std::function<void()> done) override;
+  [[noreturn]] void OnFatal(const std::string& why) override;
 
   void PublishApplied();
   void AnswerVisible();

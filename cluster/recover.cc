@@ -1,5 +1,6 @@
 #include "cluster/recover.h"
 
+#include <cstdlib>
 #include <functional>
 #include <latch>
 #include <memory>
@@ -27,6 +28,7 @@ class NoHost : public RaftEngineHost {
   std::function<std::vector<std::string>()> TakeImage() override { return {}; }
   absl::Status Restore(Octets) override { return absl::OkStatus(); }
   void RunElsewhere(std::function<void()>, std::function<void()>) override {}
+  [[noreturn]] void OnFatal(const std::string&) override { std::abort(); }
 };
 
 }  // namespace

@@ -73,6 +73,18 @@ class UvRaftDisk : public RaftDisk {
     if (message.starts_with("retry failed write")) {
       fatal_(absl::StrFormat("a write to the Raft log failed: %s", std::string(message)));
     }
+    // It would go on as if these had been done, and find other entries in their place after a
+    // restart. The first is told of on another thread, where it begins and where it succeeds.
+    if (message == "uv truncate work cb") truncated_ = false;
+    if (message == "uv truncate work cb ok") truncated_ = true;
+    const bool failed =
+        (message.starts_with("uv truncate after work cb") && !truncated_) ||
+        message.starts_with("truncate index") || message.starts_with("truncate segment") ||
+        (message.starts_with("prepare segment") && message.find("failed") != message.npos);
+    if (failed) {
+      fatal_(absl::StrFormat("the Raft log cannot be written: %s: %s", std::string(message),
+                             io_.errmsg));
+    }
     if (message.starts_with("retry")) {
       if (full_.fetch_add(1, std::memory_order_relaxed) == 0) {
         PHAROS_LOG(kError, "agent.raft", "The disk of the Raft log is full or fails: %s: %s",
@@ -88,6 +100,7 @@ class UvRaftDisk : public RaftDisk {
   raft_tracer tracer_{};
   bool opened_ = false;
   std::atomic<uint64_t> full_{0};
+  std::atomic<bool> truncated_{true};
 };
 
 }  // namespace

@@ -133,6 +133,8 @@ class Cluster::Server : public cluster::RaftNodeHost {
   void OnClusterId(const std::string&) override {}
   std::string NewClusterId() override { return absl::StrCat("cluster-", cluster_.options_.seed); }
   void OnApplied(uint64_t index, Octets entry) override {
+    // While a server that has crashed is cleared away, it may do what nobody sees.
+    if (node_ == nullptr) return;
     const size_t hash = std::hash<std::string_view>()(AsText(entry));
     const auto [at, is_new] = cluster_.entry_at_.try_emplace(index, hash);
     if (!is_new && at->second != hash) {
