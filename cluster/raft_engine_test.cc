@@ -721,6 +721,9 @@ TEST(RaftEngine, ASnapshotThatWasLostIsSentAgainSoon) {
     leader.WriteAll();
   }
   leader.TakeSnapshot();
+  // From now on it says in heartbeats what the newer one has, and hears that this is missing.
+  leader.Reject();
+  leader.Tick();
   leader.engine().SnapshotSent(2);
   for (int i = 0; i < 400 && leader.snapshots.size() == 1; ++i) {
     leader.Reject();
