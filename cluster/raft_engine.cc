@@ -507,7 +507,7 @@ struct RaftEngine::Impl {
       size_t offset = 0;
       for (; next < end; ++next) {
         std::string chunk = std::move(chunks[next]);
-        std::memcpy(base + offset, chunk.data(), chunk.size());
+        std::copy(chunk.begin(), chunk.end(), base + offset);
         offset += chunk.size();
       }
     }

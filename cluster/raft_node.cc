@@ -1003,7 +1003,7 @@ void RaftNode::RunAutopilot() {
              server.address(), started.ok() ? "" : ": " + std::string(started.message()));
 }
 
-void RaftNode::DoChange(const peer::v1::MembershipRequest& request, ReadDone done) {
+void RaftNode::DoChange(const peer::v1::MembershipRequest& request, const ReadDone& done) {
   absl::Status started;
   switch (request.change_case()) {
     case peer::v1::MembershipRequest::kAdd:
@@ -1034,7 +1034,7 @@ void RaftNode::DoChange(const peer::v1::MembershipRequest& request, ReadDone don
 
 void RaftNode::ChangeMembership(peer::v1::MembershipRequest request, ReadDone done) {
   if (closing_) return done(Stopping());
-  if (engine_.is_leader()) return DoChange(request, std::move(done));
+  if (engine_.is_leader()) return DoChange(request, done);
   const uint64_t leader = engine_.leader();
   if (leader == 0) return done(NoLeader());
   const uint64_t id = next_request_++;

@@ -215,7 +215,7 @@ class RaftNode : private RaftEngineHost {
   void Hint();
   void Expire();
   void RunAutopilot();
-  void DoChange(const peer::v1::MembershipRequest& request, ReadDone done);
+  void DoChange(const peer::v1::MembershipRequest& request, const ReadDone& done);
 
   void OnWrite(uint64_t from, peer::v1::WriteRequest request);
   void OnWriteResult(const peer::v1::WriteResult& result);

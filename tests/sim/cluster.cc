@@ -98,7 +98,7 @@ class Cluster::Server : public cluster::RaftNodeHost {
     // A machine that is down says nothing any more.
     if (node_ == nullptr) return;
     const int target = static_cast<int>(to) - 1;
-    cluster_.Deliver(number_, target, incarnation_, std::move(message));
+    cluster_.Deliver(number_, target, message);
   }
   void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                       std::shared_ptr<const cluster::RaftBuffer> data) override {
@@ -181,7 +181,7 @@ uint64_t Cluster::Delay() {
   return random_.Below(20) == 0 ? random_.Below(300 * kMs) : random_.Below(10 * kMs);
 }
 
-void Cluster::Deliver(int from, int to, uint64_t, peer::v1::Message message) {
+void Cluster::Deliver(int from, int to, const peer::v1::Message& message) {
   if (to < 0 || to >= options_.servers) return;
   const auto chance = [this](double of) { return random_.Below(10'000) < of * 10'000; };
   if (IsCut(from, to) || chance(drop_)) return;

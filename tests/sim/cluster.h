@@ -53,7 +53,7 @@ class Cluster {
   void CheckInvariants();
   void CheckLog(int server, const cluster::MemoryDiskContent& content);
 
-  void Deliver(int from, int to, uint64_t incarnation, peer::v1::Message message);
+  void Deliver(int from, int to, const peer::v1::Message& message);
   bool IsCut(int from, int to) const { return cuts_.contains({from, to}); }
   uint64_t Delay();
 
