@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/random.h"
@@ -330,7 +331,7 @@ TEST_F(CatalogTest, ShowsTheHealthOfEveryInstanceAfterAnyCommand) {
           services[each] = step;
           text += absl::StrFormat(R"(services { name: "web" id: "w%d" port: %d })", each, step);
         }
-        Apply("register { " + node + text + " }");
+        Apply(absl::StrCat("register { ", node, text, " }"));
         break;
       }
       case 2:

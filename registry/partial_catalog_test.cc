@@ -125,7 +125,7 @@ TEST(PartialCatalog, IsAsTheWholeAfterEveryChange) {
   const std::vector<std::string> services = {"s0", "s1", "s2"};
   for (uint64_t index = 1; index <= 500; ++index) {
     const std::string node = absl::StrCat("n", random.Below(4));
-    const std::string service = services[random.Below(3)];
+    const std::string& service = services[random.Below(3)];
     if (random.Below(3) > 0) {
       const auto status = static_cast<catalog::v1::HealthStatus>(1 + random.Below(3));
       ASSERT_TRUE(

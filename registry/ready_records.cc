@@ -1,5 +1,6 @@
 #include "registry/ready_records.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -105,7 +106,7 @@ Ref<const ReadyRecords> ReadyRecords::Make(const InstanceList& instances) {
   }
   if (has_srv) {
     std::memcpy(v4, offsets.data(), offsets_octets);
-    std::memcpy(v4 + offsets_octets, records.data(), records.size());
+    std::copy(records.begin(), records.end(), v4 + offsets_octets);
   }
   return Ref<const ReadyRecords>(ready);
 }
