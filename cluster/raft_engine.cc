@@ -572,8 +572,9 @@ struct RaftEngine::Impl {
           const std::unique_ptr<Get> of(static_cast<Get*>(loaded->data));
           Impl& impl = of->impl;
           --impl.engine.snapshots_loading_;
-          // libraft would free what it has not set yet. Its request is lost, but no more.
+          // libraft would free what it has not set yet, where it should free its request alone.
           if (status != 0) {
+            raft_free(of->request->data);
             PHAROS_LOG(kError, "agent.raft", "A snapshot cannot be read: %s", impl.io->errmsg);
             return;
           }

@@ -33,6 +33,18 @@ class Server : public RaftEngineHost {
       ++terms_set;
       return fails ? int{RAFT_IOERR} : disk_set_term_(io, term);
     };
+    disk_snapshot_get_ = disk_.io()->snapshot_get;
+    disk_.io()->snapshot_get = [](raft_io* io, raft_io_snapshot_get* request,
+                                  raft_io_snapshot_get_cb done) {
+      if (!fails) return disk_snapshot_get_(io, request, done);
+      unread = [request, done] { done(request, nullptr, RAFT_IOERR); };
+      return 0;
+    };
+    disk_snapshot_put_ = disk_.io()->snapshot_put;
+    disk_.io()->snapshot_put = [](raft_io* io, unsigned trailing, raft_io_snapshot_put* request,
+                                  const raft_snapshot* snapshot, raft_io_snapshot_put_cb done) {
+      return fails ? int{RAFT_IOERR} : disk_snapshot_put_(io, trailing, request, snapshot, done);
+    };
     engine_ = std::make_unique<RaftEngine>(RaftEngineOptions{.id = id,
                                                              .address = std::to_string(id),
                                                              .election_timeout_ms = 500,
@@ -118,8 +130,9 @@ class Server : public RaftEngineHost {
     std::abort();
   }
 
-  static inline bool fails = false;  // Disks cannot store a term.
-  static inline int terms_set = 0;   // How often a disk was told of a term.
+  static inline bool fails = false;  // Disks cannot store a term or a snapshot, nor read one.
+  static inline std::function<void()> unread;  // Tells of the snapshot that could not be read.
+  static inline int terms_set = 0;             // How often a disk was told of a term.
 
   struct Snapshot {
     uint64_t to;
@@ -134,6 +147,8 @@ class Server : public RaftEngineHost {
 
  private:
   static inline decltype(raft_io::set_term) disk_set_term_ = nullptr;
+  static inline decltype(raft_io::snapshot_get) disk_snapshot_get_ = nullptr;
+  static inline decltype(raft_io::snapshot_put) disk_snapshot_put_ = nullptr;
   uint64_t now_ms_ = 1'000;
   MemoryDiskContent own_content_;
   MemoryDiskContent& content_;
@@ -746,6 +761,39 @@ TEST(RaftEngine, NoSnapshotIsTakenWhileOneIsInstalled) {
   EXPECT_FALSE(follower.engine().ReceiveSnapshot(1, info, RaftBuffer(64)));
   follower.WriteAll();
   EXPECT_EQ(follower.engine().last_applied(), info.last_index());
+}
+
+// libraft would free what it had not set yet.
+TEST(RaftEngine, ASnapshotThatCannotBeReadIsTriedAgain) {
+  LeaderWithASnapshot leader(50);
+  Server::fails = true;
+  leader.Reject();
+  leader.Tick();
+  leader.Reject();
+  ASSERT_NE(Server::unread, nullptr);
+  Server::unread();
+  Server::fails = false;
+  for (int i = 0; i < 3; ++i) {
+    leader.Reject();
+    leader.Tick();
+    leader.WriteAll();
+  }
+  EXPECT_EQ(leader.snapshots.size(), 1u);
+}
+
+TEST(RaftEngineDeathTest, StopsWhenASnapshotOfTheLeaderCannotBeStored) {
+  LeaderWithASnapshot leader(50);
+  leader.Reject();
+  leader.Tick();
+  leader.Reject();
+  ASSERT_EQ(leader.snapshots.size(), 1u);
+  Server follower(2);
+  ASSERT_TRUE(follower.engine().Start().ok());
+  follower.engine().Receive(1, Append(leader.engine().term(), 0, 0, {}));
+  Server::fails = true;
+  EXPECT_DEATH(follower.engine().ReceiveSnapshot(1, leader.snapshots[0].info, RaftBuffer(64)),
+               "fatal: the disk of the Raft log failed");
+  Server::fails = false;
 }
 
 // libraft loses one that comes back before the first of it is written.
