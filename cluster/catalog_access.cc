@@ -17,7 +17,8 @@ absl::StatusOr<uint64_t> CatalogAccess::ProposeAndWait(catalog::v1::Command comm
 }
 
 void CatalogAccess::Have(const std::vector<std::string>&, StatusDone done) {
-  done(absl::OkStatus());
+  const StatusDone answer = std::move(done);
+  answer(absl::OkStatus());
 }
 
 std::shared_ptr<void> CatalogAccess::Hold(const std::vector<std::string>&) { return nullptr; }

@@ -136,12 +136,13 @@ class AnswerCall : public grpc::ServerUnaryReactor {
     return call;
   }
   void Answer(absl::StatusOr<Response> response) {
+    const grpc::Status status = ToGrpc(response.status());
     {
       const std::lock_guard lock(mutex_);
       if (std::exchange(ended_, true)) return;
       if (response.ok()) *response_ = *std::move(response);
     }
-    this->Finish(ToGrpc(response.status()));
+    this->Finish(status);
   }
   // Who is to know that nobody waits for the answer any more.
   void SetOnGone(std::function<void()> on_gone) {

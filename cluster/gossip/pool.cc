@@ -328,7 +328,7 @@ void Pool::AcceptStream() {
   stream.incoming = true;
   stream.socket = std::move(socket);
   stream.reader = std::make_unique<StreamReader>(StreamSide::kDialler, security_);
-  stream.socket->on_read = [this, id](absl::StatusOr<Octets> octets) {
+  stream.socket->on_read = [this, id](const absl::StatusOr<Octets>& octets) {
     const auto found = streams_.find(id);
     if (found == streams_.end()) return;
     if (!octets.ok() || found->second.reader == nullptr) return CloseStream(id);
@@ -540,8 +540,9 @@ void Pool::Resolve(const std::shared_ptr<JoinJob>& job, const std::string& given
 
 void Pool::JoinResolved(const std::shared_ptr<JoinJob>& job, const std::string& given,
                         std::vector<SocketAddress> found) {
+  const std::vector<SocketAddress> addresses = std::move(found);
   std::vector<SocketAddress> joined;
-  for (const SocketAddress& address : found) {
+  for (const SocketAddress& address : addresses) {
     if (std::find(joined.begin(), joined.end(), address) != joined.end()) continue;
     joined.push_back(address);
     ++job->open;

@@ -14,9 +14,7 @@
 namespace pharos::gossip {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 const IpAddress kLoopback = IpAddress::V4({127, 0, 0, 1});
 constexpr std::chrono::seconds kPatience{20};
