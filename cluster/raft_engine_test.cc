@@ -157,6 +157,32 @@ class Server : public RaftEngineHost {
   std::unique_ptr<RaftEngine> engine_;
 };
 
+// A message that brings entries of these terms behind entry `prev`.
+peer::v1::Raft Append(uint64_t term, uint64_t prev, uint64_t prev_term,
+                      const std::vector<uint64_t>& terms) {
+  peer::v1::Raft message;
+  message.set_term(term);
+  auto& append = *message.mutable_append_entries();
+  append.set_prev_log_index(prev);
+  append.set_prev_log_term(prev_term);
+  for (const uint64_t of_entry : terms) {
+    append.add_terms(of_entry);
+    append.add_types(1);
+    append.add_octets(8);
+    append.mutable_data()->append("an entry");
+  }
+  return message;
+}
+
+// A candidate's request, whose log ends at this entry.
+peer::v1::Raft RequestVote(uint64_t term, uint64_t last_log_index, uint64_t last_log_term) {
+  peer::v1::Raft message;
+  message.set_term(term);
+  message.mutable_request_vote()->set_last_log_index(last_log_index);
+  message.mutable_request_vote()->set_last_log_term(last_log_term);
+  return message;
+}
+
 // One that leads alone, with `count` entries in its log.
 class Leader : public Server {
  public:
@@ -201,6 +227,13 @@ class LeaderWithASnapshot : public Leader {
     TakeSnapshot();
     CHECK(engine().counters().snapshots_taken == 1);
     AddStandby();
+  }
+
+  // The second server lacks what the leader has only in its snapshot.
+  void RejectUntilASnapshotIsDue() {
+    Reject();
+    Tick();
+    Reject();
   }
 };
 
@@ -406,10 +439,8 @@ TEST(RaftEngine, AStandbyVotesOnceItsLeaderIsSilent) {
   standby.engine().Receive(1, all);
   standby.WriteAll();
   ASSERT_EQ(standby.engine().configuration().back().role, RaftRole::kStandby);
-  peer::v1::Raft vote;
-  vote.set_term(leader.engine().term() + 1);
-  vote.mutable_request_vote()->set_last_log_index(leader.engine().last_index() + 1);
-  vote.mutable_request_vote()->set_last_log_term(leader.engine().term());
+  peer::v1::Raft vote = RequestVote(leader.engine().term() + 1, leader.engine().last_index() + 1,
+                                    leader.engine().term());
   standby.engine().Receive(1, vote);
   ASSERT_TRUE(standby.sent.back().second.has_request_vote_result());
   EXPECT_FALSE(standby.sent.back().second.request_vote_result().vote_granted());
@@ -462,16 +493,7 @@ class FullCandidate : public Server {
   FullCandidate() : Server(1) {
     Bootstrap({1, 2, 3});
     CHECK(engine().Start().ok());
-    peer::v1::Raft entry;
-    entry.set_term(2);
-    auto& append = *entry.mutable_append_entries();
-    append.set_prev_log_index(1);
-    append.set_prev_log_term(1);
-    append.add_terms(2);
-    append.add_types(1);
-    append.add_octets(8);
-    append.set_data("an entry");
-    engine().Receive(2, entry);
+    engine().Receive(2, Append(2, 1, 1, {2}));
     WriteAll();
     disk().SetCapacity(0);
     while (engine().state() != RaftState::kCandidate) Tick();
@@ -510,11 +532,7 @@ TEST(RaftEngine, ALeaderElectedWithFullDisksTellsWhenItLeadsNoMore) {
   server.Answer(3, 2, 32'768);
   absl::Status outcome;
   ASSERT_TRUE(server.Propose("hello", [&](const absl::Status& status) { outcome = status; }).ok());
-  peer::v1::Raft other;
-  other.set_term(server.engine().term() + 1);
-  other.mutable_append_entries()->set_prev_log_index(1);
-  other.mutable_append_entries()->set_prev_log_term(1);
-  server.engine().Receive(2, other);
+  server.engine().Receive(2, Append(server.engine().term() + 1, 1, 1, {}));
   server.Tick();
   ASSERT_FALSE(server.engine().is_leader());
   EXPECT_TRUE(absl::IsAborted(outcome)) << outcome;
@@ -575,23 +593,6 @@ std::string EncodedConfiguration(const std::vector<uint64_t>& ids) {
   return server.content().entries.front().data;
 }
 
-// A message that brings entries of these terms behind entry `prev`.
-peer::v1::Raft Append(uint64_t term, uint64_t prev, uint64_t prev_term,
-                      const std::vector<uint64_t>& terms) {
-  peer::v1::Raft message;
-  message.set_term(term);
-  auto& append = *message.mutable_append_entries();
-  append.set_prev_log_index(prev);
-  append.set_prev_log_term(prev_term);
-  for (const uint64_t of_entry : terms) {
-    append.add_terms(of_entry);
-    append.add_types(1);
-    append.add_octets(8);
-    append.mutable_data()->append("an entry");
-  }
-  return message;
-}
-
 TEST(RaftEngine, TheOnlyVoterThatIsLeftLeadsInANewTerm) {
   Server server(1);
   server.Bootstrap({1, 2});
@@ -614,10 +615,7 @@ TEST(RaftEngine, ATermIsStoredOnceSoThatNoVoteIsForgotten) {
   Server server(1);
   server.Bootstrap({1, 2, 3});
   ASSERT_TRUE(server.engine().Start().ok());
-  peer::v1::Raft vote;
-  vote.set_term(7);
-  vote.mutable_request_vote()->set_last_log_index(1);
-  vote.mutable_request_vote()->set_last_log_term(1);
+  peer::v1::Raft vote = RequestVote(7, 1, 1);
   server.engine().Receive(3, vote);
   ASSERT_TRUE(server.sent.back().second.request_vote_result().vote_granted());
   ASSERT_EQ(server.content().voted_for, 3u);
@@ -633,10 +631,7 @@ TEST(RaftEngine, OneWithAStalledDiskVotesOnceItsLeaderIsSilent) {
   ASSERT_TRUE(server.engine().Start().ok());
   server.engine().Receive(2, Append(2, 1, 1, {2}));  // Not written.
   for (int i = 0; i < 20; ++i) server.Tick();
-  peer::v1::Raft vote;
-  vote.set_term(3);
-  vote.mutable_request_vote()->set_last_log_index(2);
-  vote.mutable_request_vote()->set_last_log_term(2);
+  peer::v1::Raft vote = RequestVote(3, 2, 2);
   server.engine().Receive(3, vote);
   EXPECT_TRUE(server.sent.back().second.request_vote_result().vote_granted());
 }
@@ -645,10 +640,7 @@ TEST(RaftEngine, ARefusalToVoteTellsTheTerm) {
   Server server(2);
   server.Bootstrap({1, 2, 3});
   ASSERT_TRUE(server.engine().Start().ok());
-  peer::v1::Raft vote;
-  vote.set_term(7);
-  vote.mutable_request_vote()->set_last_log_index(1);
-  vote.mutable_request_vote()->set_last_log_term(1);
+  peer::v1::Raft vote = RequestVote(7, 1, 1);
   server.engine().Receive(3, vote);
   ASSERT_EQ(server.engine().term(), 7u);
   vote.set_term(3);
@@ -727,9 +719,7 @@ TEST(RaftEngine, ASnapshotIsSentWithItsOwnTerm) {
 
 TEST(RaftEngine, ASnapshotThatWasLostIsSentAgainSoon) {
   LeaderWithASnapshot leader(50);
-  leader.Reject();
-  leader.Tick();
-  leader.Reject();
+  leader.RejectUntilASnapshotIsDue();
   ASSERT_EQ(leader.snapshots.size(), 1u);
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(leader.Propose("another").ok());
@@ -750,9 +740,7 @@ TEST(RaftEngine, ASnapshotThatWasLostIsSentAgainSoon) {
 
 TEST(RaftEngine, NoSnapshotIsTakenWhileOneIsInstalled) {
   LeaderWithASnapshot leader(50);
-  leader.Reject();
-  leader.Tick();
-  leader.Reject();
+  leader.RejectUntilASnapshotIsDue();
   ASSERT_EQ(leader.snapshots.size(), 1u);
   Server follower(2);
   ASSERT_TRUE(follower.engine().Start().ok());
@@ -767,9 +755,7 @@ TEST(RaftEngine, NoSnapshotIsTakenWhileOneIsInstalled) {
 TEST(RaftEngine, ASnapshotThatCannotBeReadIsTriedAgain) {
   LeaderWithASnapshot leader(50);
   Server::fails = true;
-  leader.Reject();
-  leader.Tick();
-  leader.Reject();
+  leader.RejectUntilASnapshotIsDue();
   ASSERT_NE(Server::unread, nullptr);
   Server::unread();
   Server::fails = false;
@@ -783,9 +769,7 @@ TEST(RaftEngine, ASnapshotThatCannotBeReadIsTriedAgain) {
 
 TEST(RaftEngineDeathTest, StopsWhenASnapshotOfTheLeaderCannotBeStored) {
   LeaderWithASnapshot leader(50);
-  leader.Reject();
-  leader.Tick();
-  leader.Reject();
+  leader.RejectUntilASnapshotIsDue();
   ASSERT_EQ(leader.snapshots.size(), 1u);
   Server follower(2);
   ASSERT_TRUE(follower.engine().Start().ok());
@@ -812,10 +796,7 @@ TEST(RaftEngineDeathTest, StopsWhenTheDiskRefuses) {
   Server server(1);
   server.Bootstrap({1, 2, 3});
   ASSERT_TRUE(server.engine().Start().ok());
-  peer::v1::Raft vote;
-  vote.set_term(7);
-  vote.mutable_request_vote()->set_last_log_index(1);
-  vote.mutable_request_vote()->set_last_log_term(1);
+  peer::v1::Raft vote = RequestVote(7, 1, 1);
   Server::fails = true;
   EXPECT_DEATH(server.engine().Receive(3, vote), "fatal: the disk of the Raft log failed");
   Server::fails = false;
