@@ -17,8 +17,7 @@ absl::StatusOr<uint64_t> CatalogAccess::ProposeAndWait(catalog::v1::Command comm
 }
 
 void CatalogAccess::Have(const std::vector<std::string>&, StatusDone done) {
-  const StatusDone answer = std::move(done);
-  answer(absl::OkStatus());
+  std::move(done)(absl::OkStatus());
 }
 
 std::shared_ptr<void> CatalogAccess::Hold(const std::vector<std::string>&) { return nullptr; }

@@ -1,7 +1,7 @@
 #include "cluster/raft_engine.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cluster/libraft.h"
+#include "cluster/raft_messages.h"
 
 namespace pharos::cluster {
 namespace {
@@ -23,8 +24,6 @@ constexpr unsigned kCatchUpRoundMs = 30 * 1000;
 constexpr size_t kImageBufferOctets = size_t{64} << 20;
 // How often libraft may take a snapshot of its own accord; ours is the choice when.
 constexpr unsigned kNeverTakeSnapshot = 1U << 30;
-constexpr unsigned char kMessageVersion = 2;
-constexpr unsigned char kResultVersion = 1;
 
 // What a change of the configuration, and so on, says when libraft refuses.
 absl::Status StatusOf(int code, const char* message) {
@@ -103,116 +102,6 @@ std::vector<RaftServer> ServersOf(const raft_configuration& configuration) {
     servers.push_back({.id = server.id, .address = server.address, .role = RoleOf(server.role)});
   }
   return servers;
-}
-
-// A message of libraft as one of ours. InstallSnapshot is not among them.
-peer::v1::Raft ToProto(const raft_message& message) {
-  peer::v1::Raft out;
-  switch (message.type) {
-    case RAFT_REQUEST_VOTE: {
-      const raft_request_vote& from = message.request_vote;
-      out.set_term(from.term);
-      auto& to = *out.mutable_request_vote();
-      to.set_last_log_index(from.last_log_index);
-      to.set_last_log_term(from.last_log_term);
-      to.set_disrupt_leader(from.disrupt_leader);
-      to.set_pre_vote(from.pre_vote);
-      break;
-    }
-    case RAFT_REQUEST_VOTE_RESULT: {
-      const raft_request_vote_result& from = message.request_vote_result;
-      out.set_term(from.term);
-      auto& to = *out.mutable_request_vote_result();
-      to.set_vote_granted(from.vote_granted);
-      to.set_pre_vote(from.pre_vote);
-      to.set_features(from.features);
-      to.set_capacity(from.capacity);
-      break;
-    }
-    case RAFT_APPEND_ENTRIES: {
-      const raft_append_entries& from = message.append_entries;
-      out.set_term(from.term);
-      auto& to = *out.mutable_append_entries();
-      to.set_prev_log_index(from.prev_log_index);
-      to.set_prev_log_term(from.prev_log_term);
-      to.set_leader_commit(from.leader_commit);
-      size_t octets = 0;
-      for (unsigned i = 0; i < from.n_entries; ++i) octets += from.entries[i].buf.len;
-      std::string& data = *to.mutable_data();
-      data.reserve(octets);
-      for (unsigned i = 0; i < from.n_entries; ++i) {
-        const raft_entry& entry = from.entries[i];
-        to.add_terms(entry.term);
-        to.add_types(entry.type);
-        to.add_octets(static_cast<uint32_t>(entry.buf.len));
-        data.append(static_cast<const char*>(entry.buf.base), entry.buf.len);
-      }
-      break;
-    }
-    case RAFT_APPEND_ENTRIES_RESULT: {
-      const raft_append_entries_result& from = message.append_entries_result;
-      out.set_term(from.term);
-      auto& to = *out.mutable_append_entries_result();
-      to.set_rejected(from.rejected);
-      to.set_last_log_index(from.last_log_index);
-      to.set_features(from.features);
-      to.set_capacity(from.capacity);
-      break;
-    }
-    case RAFT_TIMEOUT_NOW: {
-      const raft_timeout_now& from = message.timeout_now;
-      out.set_term(from.term);
-      out.mutable_timeout_now()->set_last_log_index(from.last_log_index);
-      out.mutable_timeout_now()->set_last_log_term(from.last_log_term);
-      break;
-    }
-    case RAFT_INSTALL_SNAPSHOT:
-      break;
-  }
-  return out;
-}
-
-// Whether what a message says of its entries fits together.
-bool IsSound(const peer::v1::AppendEntries& from) {
-  const int count = from.terms_size();
-  if (from.types_size() != count || from.octets_size() != count) return false;
-  uint64_t octets = 0;
-  for (const uint32_t of_one : from.octets()) {
-    if (of_one % RaftEngine::kEntryAlignment != 0) return false;
-    octets += of_one;
-  }
-  for (const uint32_t type : from.types()) {
-    if (type != RAFT_COMMAND && type != RAFT_BARRIER && type != RAFT_CHANGE) return false;
-  }
-  return octets == from.data().size();
-}
-
-// The message as if it had only the entries [begin, end), and said of those before them that they
-// stand before it. It is sound. The entries are in memory that libraft takes over.
-raft_append_entries FromProto(const peer::v1::AppendEntries& from, int begin, int end) {
-  raft_append_entries to{};
-  to.prev_log_index = from.prev_log_index() + static_cast<uint64_t>(begin);
-  to.prev_log_term = begin == 0 ? from.prev_log_term() : from.terms(begin - 1);
-  to.leader_commit = from.leader_commit();
-  to.n_entries = static_cast<unsigned>(end - begin);
-  if (begin == end) return to;
-  size_t offset = 0, octets = 0;
-  for (int i = 0; i < begin; ++i) offset += from.octets(i);
-  for (int i = begin; i < end; ++i) octets += from.octets(i);
-  to.entries = static_cast<raft_entry*>(raft_calloc(to.n_entries, sizeof(raft_entry)));
-  auto* const batch = static_cast<uint8_t*>(raft_malloc(std::max<size_t>(octets, 1)));
-  CHECK(to.entries != nullptr && batch != nullptr);
-  std::memcpy(batch, from.data().data() + offset, octets);
-  offset = 0;
-  for (int i = begin; i < end; ++i) {
-    raft_entry& entry = to.entries[i - begin];
-    entry.term = from.terms(i);
-    entry.type = static_cast<raft_entry_type>(from.types(i));
-    entry.buf = {.base = batch + offset, .len = from.octets(i)};
-    entry.batch = batch;
-    offset += from.octets(i);
-  }
-  return to;
 }
 
 }  // namespace
@@ -362,7 +251,7 @@ struct RaftEngine::Impl {
       // The message is libraft's copy for this request alone, and it frees what is left in it.
       SendSnapshot(engine, Of(io).loaded_term, *const_cast<raft_message*>(message));
     } else {
-      peer::v1::Raft out = ToProto(*message);
+      peer::v1::Raft out = MessageToProto(*message);
       // A refusal to vote has to tell the candidate of a later term; libraft's repeats what term
       // was asked for, and two servers that refuse each other would do so for ever.
       if (out.request_vote_result().pre_vote() && !out.request_vote_result().vote_granted()) {
@@ -668,8 +557,7 @@ struct RaftEngine::Impl {
                    int begin, int end) {
     const auto& snapshot = raft.trail.snapshot;
     raft_append_entries& entries = message.append_entries;
-    entries = FromProto(append, begin, end);
-    entries.version = 0;
+    entries = EntriesFromProto(append, begin, end);
     entries.term = term;
     if (!raft.snapshot.installing && entries.prev_log_index < snapshot.index) {
       entries.prev_log_index = snapshot.index;
@@ -784,77 +672,38 @@ void RaftEngine::Tick() {
 
 void RaftEngine::Receive(uint64_t from, const peer::v1::Raft& message) {
   if (impl_->closing || impl_->recv == nullptr) return;
-  raft_message in{};
+  std::optional<raft_message> in = MessageFromProto(message, from);
+  if (!in) return;
   // What libraft knows a server by; it keeps a copy where it keeps it at all.
   const std::string address = absl::StrFormat("%d", from);
-  in.server_id = from;
-  in.server_address = address.c_str();
-  switch (message.message_case()) {
-    case peer::v1::Raft::kRequestVote: {
-      const auto& vote = message.request_vote();
-      in.type = RAFT_REQUEST_VOTE;
-      in.request_vote = {.version = kMessageVersion,
-                         .term = message.term(),
-                         .candidate_id = from,
-                         .last_log_index = vote.last_log_index(),
-                         .last_log_term = vote.last_log_term(),
-                         .disrupt_leader = vote.disrupt_leader(),
-                         .pre_vote = vote.pre_vote()};
-      impl_->ReceiveRequestVote(in);
-      return;
-    }
-    case peer::v1::Raft::kRequestVoteResult: {
-      const auto& result = message.request_vote_result();
-      in.type = RAFT_REQUEST_VOTE_RESULT;
-      in.request_vote_result = {.version = kMessageVersion,
-                                .term = message.term(),
-                                .vote_granted = result.vote_granted(),
-                                .pre_vote = result.pre_vote(),
-                                .features = static_cast<uint16_t>(result.features()),
-                                .capacity = static_cast<uint16_t>(result.capacity())};
-      break;
-    }
-    case peer::v1::Raft::kAppendEntries: {
-      const auto& append = message.append_entries();
-      if (!IsSound(append)) return;
-      in.type = RAFT_APPEND_ENTRIES;
-      impl_->ReceiveEntries(in, message.term(), append);
+  in->server_id = from;
+  in->server_address = address.c_str();
+  switch (in->type) {
+    case RAFT_REQUEST_VOTE:
+      return impl_->ReceiveRequestVote(*in);
+    case RAFT_APPEND_ENTRIES:
+      impl_->ReceiveEntries(*in, message.term(), message.append_entries());
       if (leader() == from) impl_->heard_leader_ms = NowMs();
       return;
-    }
-    case peer::v1::Raft::kAppendEntriesResult: {
-      const auto& result = message.append_entries_result();
-      in.type = RAFT_APPEND_ENTRIES_RESULT;
-      in.append_entries_result = {.version = kResultVersion,
-                                  .term = message.term(),
-                                  .rejected = result.rejected(),
-                                  .last_log_index = result.last_log_index(),
-                                  .features = static_cast<uint16_t>(result.features()),
-                                  .capacity = static_cast<uint16_t>(result.capacity())};
+    case RAFT_APPEND_ENTRIES_RESULT: {
+      raft_append_entries_result& result = in->append_entries_result;
       // A server that waits for a snapshot rejects heartbeats, and each rejection would make
       // libraft send another copy. It is a sign of life and no more.
       const bool awaits_snapshot = snapshots_loading_ > 0 || snapshots_sending_.contains(from);
       // Neither is one of what the server has taken since: libraft would then send from there,
       // count fewer than no entries as on their way, and never send any again.
-      const bool overtaken = result.rejected() <= match_index(from);
-      if (result.rejected() != 0 && (awaits_snapshot || overtaken)) {
-        in.append_entries_result.rejected = 0;
-        in.append_entries_result.last_log_index = 0;
+      const bool overtaken = result.rejected <= match_index(from);
+      if (result.rejected != 0 && (awaits_snapshot || overtaken)) {
+        result.rejected = 0;
+        result.last_log_index = 0;
         ++counters_.rejections_softened;
       }
       break;
     }
-    case peer::v1::Raft::kTimeoutNow:
-      in.type = RAFT_TIMEOUT_NOW;
-      in.timeout_now = {.version = 0,
-                        .term = message.term(),
-                        .last_log_index = message.timeout_now().last_log_index(),
-                        .last_log_term = message.timeout_now().last_log_term()};
+    default:
       break;
-    case peer::v1::Raft::MESSAGE_NOT_SET:
-      return;
   }
-  impl_->ReceiveMessage(in);
+  impl_->ReceiveMessage(*in);
 }
 
 bool RaftEngine::ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot& info,

@@ -95,7 +95,8 @@ class RaftEngine {
   // Once in every heartbeat time, where the disk does not.
   void Tick();
   void Receive(uint64_t from, const peer::v1::Raft& message);
-  // Returns whether it was taken: not while this server writes a snapshot of its own.
+  // Returns whether it was taken: not while this server writes a snapshot of its own, or installs
+  // another one.
   bool ReceiveSnapshot(uint64_t from, const peer::v1::InstallSnapshot& info, RaftBuffer data);
   // The transfer of a snapshot to a server has ended, well or not.
   void SnapshotSent(uint64_t to);
@@ -138,7 +139,7 @@ class RaftEngine {
   // Counted since the start.
   struct Counters {
     uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_sent = 0;
-    uint64_t snapshots_refused = 0;    // An install while one of our own was written.
+    uint64_t snapshots_refused = 0;    // By ReceiveSnapshot.
     uint64_t rejections_softened = 0;  // Overtaken, or while a snapshot is on its way.
   };
   const Counters& counters() const { return counters_; }

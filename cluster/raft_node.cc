@@ -972,7 +972,12 @@ void RaftNode::RunAutopilot() {
   const peer::v1::Server server = FindServer(change->id).value_or(peer::v1::Server());
   const char* what = "";
   absl::Status started;
-  const auto done = [name = server.name()](const absl::Status& status) {
+  // Nothing is tried again at once while the disks are full.
+  const auto wait_for_room = [this](const absl::Status& status) {
+    if (absl::IsResourceExhausted(status)) autopilot_ms_ = Now() + kFullDisksMs;
+  };
+  const auto done = [wait_for_room, name = server.name()](const absl::Status& status) {
+    wait_for_room(status);
     if (!status.ok()) {
       PHAROS_LOG(kWarn, "agent.server", "a change of the servers failed: server=%s: %s", name,
                  std::string(status.message()));
@@ -997,7 +1002,7 @@ void RaftNode::RunAutopilot() {
       known_.erase(change->id);
       break;
   }
-  if (absl::IsResourceExhausted(started)) autopilot_ms_ = now + kFullDisksMs;
+  wait_for_room(started);
   contacts_.try_emplace(change->id, Contact{.heard_ms = now, .last_index = 0, .term = 0});
   PHAROS_LOG(kInfo, "agent.server", "%s: server=%s address=%s%s", what, server.name(),
              server.address(), started.ok() ? "" : ": " + std::string(started.message()));

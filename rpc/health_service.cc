@@ -41,7 +41,7 @@ class HealthStream final : public SendingStream<::grpc::ServerWriteReactor<Healt
   void Opened() override {
     std::vector<std::string> topics;
     if (!IsOwn(name_)) topics.push_back(cluster::ServiceTopic(registry::LowerCase(name_)));
-    Follow(std::move(topics), [this](const std::set<std::string>&) { SendNext(); });
+    Follow(topics, [this](const std::set<std::string>&) { SendNext(); });
   }
   void SendNext() override {
     if (!may_send()) return;

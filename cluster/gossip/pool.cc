@@ -527,7 +527,7 @@ void Pool::Resolve(const std::shared_ptr<JoinJob>& job, const std::string& given
           ended->job->errors[ended->given] =
               absl::StrFormat("Failed to resolve %s: %s", ended->given, uv_strerror(failed));
         }
-        ended->pool->JoinResolved(ended->job, ended->given, std::move(addresses));
+        ended->pool->JoinResolved(ended->job, ended->given, addresses);
         ended->pool->Flush();
       },
       address->host.c_str(), nullptr, &hints);
@@ -539,8 +539,7 @@ void Pool::Resolve(const std::shared_ptr<JoinJob>& job, const std::string& given
 }
 
 void Pool::JoinResolved(const std::shared_ptr<JoinJob>& job, const std::string& given,
-                        std::vector<SocketAddress> found) {
-  const std::vector<SocketAddress> addresses = std::move(found);
+                        const std::vector<SocketAddress>& addresses) {
   std::vector<SocketAddress> joined;
   for (const SocketAddress& address : addresses) {
     if (std::find(joined.begin(), joined.end(), address) != joined.end()) continue;

@@ -131,7 +131,7 @@ class Pool {
 
   void Resolve(const std::shared_ptr<JoinJob>& job, const std::string& address);
   void JoinResolved(const std::shared_ptr<JoinJob>& job, const std::string& given,
-                    std::vector<SocketAddress> found);
+                    const std::vector<SocketAddress>& addresses);
   void FinishAddress(const std::shared_ptr<JoinJob>& job);
   void StartJoins();
   void RetryJoin(int attempt);

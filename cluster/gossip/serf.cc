@@ -709,14 +709,13 @@ std::string Serf::KeyAnswer(const Query& query) {
 }
 
 void Serf::StartKeyOperation(KeyOperation operation, const std::string& key, uint8_t relay_factor,
-                             std::function<void(const KeyOutcome&)> done, absl::Time now) {
-  const std::function<void(const KeyOutcome&)> tell = std::move(done);
+                             const std::function<void(const KeyOutcome&)>& done, absl::Time now) {
   const size_t nodes = alive_count();
   QueryRequest request{.name = NameOf(operation),
                        .payload = EncodeMessage(SerfType::kKeyRequest, KeyRequest{.key = key}),
                        .relay_factor = relay_factor,
                        .responses_max = nodes,
-                       .done = [nodes, tell](const QueryOutcome& outcome) {
+                       .done = [nodes, done](const QueryOutcome& outcome) {
                          KeyOutcome keys{.nodes = nodes};
                          for (const auto& [from, payload] : outcome.responses) {
                            const auto answer =
@@ -735,13 +734,13 @@ void Serf::StartKeyOperation(KeyOperation operation, const std::string& key, uin
                            if (!answer->primary_key.empty())
                              ++keys.primary_keys[answer->primary_key];
                          }
-                         tell(keys);
+                         done(keys);
                        }};
   if (const absl::Status status = StartQuery(std::move(request), now); !status.ok()) {
     KeyOutcome refused{.nodes = nodes};
     refused.errors.push_back(options_.name);
     refused.messages[options_.name] = std::string(status.message());
-    tell(refused);
+    done(refused);
   }
 }
 

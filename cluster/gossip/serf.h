@@ -149,7 +149,7 @@ class Serf final : public SwimDelegate {
   absl::Status StartQuery(QueryRequest request, absl::Time now);
   // `key` as ParseKey gives it; nothing for kList. `relay_factor`: so many others pass answers on.
   void StartKeyOperation(KeyOperation operation, const std::string& key, uint8_t relay_factor,
-                         std::function<void(const KeyOutcome&)> done, absl::Time now);
+                         const std::function<void(const KeyOutcome&)>& done, absl::Time now);
   absl::Status SetTags(Tags tags, absl::Time now);
 
   SerfOutputs TakeOutputs();
