@@ -176,7 +176,7 @@ std::optional<catalog::v1::Command> MakeSync(const registry::NodeEntry* entry,
   for (const auto& [id, service] : services) {
     catalog::v1::Deregister& gone = *batch.add_commands()->mutable_deregister();
     gone.set_node(wanted.node().name());
-    gone.set_service_id(service->id);
+    gone.set_service_id(service->id.str());
   }
   for (const auto& [id, check] : checks) {
     catalog::v1::Deregister& gone = *batch.add_commands()->mutable_deregister();

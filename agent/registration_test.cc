@@ -130,7 +130,7 @@ class MakeSyncTest : public testing::Test {
   static std::vector<std::string> Ids(const List& list) {
     std::vector<std::string> ids;
     ids.reserve(list.size());
-    for (const auto& record : list) ids.push_back(record->id);
+    for (const auto& record : list) ids.emplace_back(record->id);
     return ids;
   }
 

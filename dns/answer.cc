@@ -276,18 +276,18 @@ Handled Answerer::AnswerReverse() {
   const ReverseName reverse = ReadReverseName(query_.qname);
   // Their records name the main domain: a reverse name does not say which was meant.
   question_.zone = &config_.zones.front();
-  const registry::AddressEntry* entry = nullptr;
+  registry::AddressHolders holders;
   const bool believed = context_.freshness == registry::Freshness::kFresh ||
                         context_.freshness == registry::Freshness::kStale;
   if (believed && reverse.kind == ReverseName::kAddress && query_.qclass == RrClass::kIn) {
-    entry = snapshot_.FindAddress(reverse.address);
+    holders = snapshot_.FindAddress(reverse.address);
   }
-  if (entry != nullptr && context_.freshness == registry::Freshness::kStale) {
+  if (!holders.empty() && context_.freshness == registry::Freshness::kStale) {
     writer_.SetError({InfoCode::kStaleAnswer, "no server can be reached"});
   }
-  if (entry != nullptr) {
+  if (!holders.empty()) {
     const bool wants_ptr = query_.qtype == RrType::kPtr || query_.qtype == RrType::kAny;
-    if (wants_ptr) AddReverseTarget(*entry);
+    if (wants_ptr) AddReverseTarget(holders);
     if (writer_.answer_count() > 0) return Positive();
     if (wants_ptr && may_forward())
       return {.outcome = Outcome::kForward, .reply_octets = 0, .needed = {}};
@@ -298,7 +298,7 @@ Handled Answerer::AnswerReverse() {
     return Refuse(Rcode::kRefused, {InfoCode::kNotAuthoritative});
   }
   if (!believed) return Refuse(Rcode::kServFail, {InfoCode::kNotReady});
-  const bool exists = entry != nullptr || reverse.kind == ReverseName::kPart;
+  const bool exists = !holders.empty() || reverse.kind == ReverseName::kPart;
   AddReverseSoa(reverse);
   return FinishWith(exists ? Rcode::kNoError : Rcode::kNxDomain);
 }

@@ -99,7 +99,7 @@ class Answerer {
   Octets SoaRdata(const Zone& zone, MutableOctets buffer) const;
   void AddSoa(Section section);
   void AddReverseSoa(const ReverseName& reverse);
-  void AddReverseTarget(const registry::AddressEntry& entry);
+  void AddReverseTarget(const registry::AddressHolders& holders);
   void AddNameServers(Section section);
   void AddNodeMeta(Section section, const registry::Node& node, const NameParts& owner,
                    uint32_t ttl_s);

@@ -191,8 +191,8 @@ Candidates Answerer::Choose(std::vector<const Instance*> instances, uint32_t ttl
 const registry::Node* Answerer::FindNearest(const std::string& near) const {
   if (near.empty()) return nullptr;
   if (near == kNearClient) {
-    const registry::AddressEntry* entry = snapshot_.FindAddress(ClientAddress());
-    return entry == nullptr || entry->nodes.empty() ? nullptr : entry->nodes.front().get();
+    const auto nodes = snapshot_.FindAddress(ClientAddress()).nodes;
+    return nodes.empty() ? nullptr : nodes.front().get();
   }
   const std::string name = near == "_agent" ? config_.node_name : registry::LowerCase(near);
   const registry::NodeEntry* entry = snapshot_.FindNode(name);

@@ -58,7 +58,7 @@ std::string_view HealthText(registry::Health health) {
 }
 
 std::string Describe(const Instance& instance) {
-  const std::string& own = instance.service->address;
+  const registry::CompactString& own = instance.service->address;
   return absl::StrFormat("%s on %s (%s port %d), %s", instance.service->id, instance.node->name,
                          own.empty() ? instance.node->address : own, instance.service->port,
                          HealthText(instance.health));

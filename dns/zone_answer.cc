@@ -220,18 +220,18 @@ bool Answerer::AddSpelledAddress(std::string_view digits, const NameParts& owner
 }
 
 // One PTR record with TTL 0: the first node by name, else the first service by name.
-void Answerer::AddReverseTarget(const registry::AddressEntry& entry) {
+void Answerer::AddReverseTarget(const registry::AddressHolders& holders) {
   const Zone& zone = config_.zones.front();
-  for (const auto& node : entry.nodes) {
+  for (const auto& node : holders.nodes) {
     const Octets labels = AsOctets(node->name_labels);
     if (labels.empty() || labels.size() + zone.node_suffix.size() > kNameOctetsMax) continue;
     writer_.AddNameRecord(Section::kAnswer, RrType::kPtr, writer_.QnameOwner(), 0,
                           {labels, zone.node_suffix.wire(), 0});
     return;
   }
-  for (const auto& service : entry.services) {
-    const std::optional<Name> name =
-        Name::FromText(service->name + ".service." + config_.datacenter + "." + zone.name.ToText());
+  for (const auto& service : holders.services) {
+    const std::optional<Name> name = Name::FromText(service->name.str() + ".service." +
+                                                    config_.datacenter + "." + zone.name.ToText());
     if (!name) continue;
     writer_.AddNameRecord(Section::kAnswer, RrType::kPtr, writer_.QnameOwner(), 0,
                           {{}, name->wire(), 0});

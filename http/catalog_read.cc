@@ -115,7 +115,7 @@ const registry::NodeEntry* FindNodeByNameOrId(const registry::Snapshot& snapshot
   const registry::NodeEntry* found = snapshot.FindNode(lower);
   if (found != nullptr || lower.size() != kUuidOctets) return found;
   snapshot.ForEachNode([&](const registry::NodeEntry& entry) {
-    if (absl::EqualsIgnoreCase(entry.node->id, lower)) found = &entry;
+    if (registry::CompareIgnoringCase(entry.node->id, lower) == 0) found = &entry;
   });
   return found;
 }

@@ -50,7 +50,7 @@ std::map<std::string, std::set<std::string>> TagsByName(
     for (const auto& instance : entry.instances) {
       const CatalogServiceView view{instance->node.get(), instance->service.get()};
       if (!HasMeta(*instance->node, node_meta) || !Fits(filter, view)) continue;
-      std::set<std::string>& tags = tags_by_name[instance->service->name];
+      std::set<std::string>& tags = tags_by_name[instance->service->name.str()];
       tags.insert(instance->service->tags.begin(), instance->service->tags.end());
     }
   });

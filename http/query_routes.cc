@@ -78,9 +78,9 @@ std::string NearNode(const Snapshot& snapshot, const std::string& near, const st
   if (near == "_agent") return agent_node;
   if (near != "_ip") return registry::LowerCase(near);
   const absl::StatusOr<SocketAddress> client = ParseSocketAddress(peer, 0);
-  const auto* entry = client.ok() ? snapshot.FindAddress(client->ip) : nullptr;
-  if (entry == nullptr || entry->nodes.empty()) return {};
-  return registry::LowerCase(entry->nodes.front()->name);
+  if (!client.ok()) return {};
+  const auto nodes = snapshot.FindAddress(client->ip).nodes;
+  return nodes.empty() ? std::string() : registry::LowerCase(nodes.front()->name);
 }
 
 // Nearest first, and at random among those that are equally near.

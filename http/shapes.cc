@@ -33,8 +33,8 @@ void WriteMesh(std::string_view proxy_key, std::string_view connect_key, const S
                JsonWriter& json) {
   json.Key(proxy_key);
   json.BeginObject();
-  if (!service.proxy_destination.empty()) {
-    json.Field("DestinationServiceName", service.proxy_destination);
+  if (!service.details->proxy_destination.empty()) {
+    json.Field("DestinationServiceName", service.details->proxy_destination);
   }
   for (const char* key : {"MeshGateway", "Expose"}) {
     json.Key(key);
@@ -102,10 +102,10 @@ void WriteTaggedAddresses(const std::vector<registry::TaggedAddress>& addresses,
 }
 
 void WriteMeshIfAny(const Service& service, JsonWriter& json) {
-  if (!service.proxy_destination.empty()) {
+  if (!service.details->proxy_destination.empty()) {
     json.Key("Proxy");
     json.BeginObject();
-    json.Field("DestinationServiceName", service.proxy_destination);
+    json.Field("DestinationServiceName", service.details->proxy_destination);
     json.EndObject();
   }
   if (service.connect_native) {
@@ -114,7 +114,7 @@ void WriteMeshIfAny(const Service& service, JsonWriter& json) {
     json.BoolField("Native", true);
     json.EndObject();
   }
-  WriteLocality("Locality", service.locality, json);
+  WriteLocality("Locality", service.details->locality, json);
 }
 
 void WriteNode(const Node& node, JsonWriter& json) {
@@ -134,24 +134,24 @@ void WriteNode(const Node& node, JsonWriter& json) {
 
 void WriteService(const Service& service, JsonWriter& json) {
   json.BeginObject();
-  if (!service.kind.empty()) json.Field("Kind", service.kind);
+  if (!service.details->kind.empty()) json.Field("Kind", service.details->kind);
   json.Field("ID", service.id);
   json.Field("Service", service.name);
   json.Key("Tags");
   WriteStrings(service.tags, json);
   json.Field("Address", service.address);
-  if (!service.tagged_addresses.empty()) {
+  if (!service.details->tagged_addresses.empty()) {
     json.Key("TaggedAddresses");
-    WriteTaggedAddresses(service.tagged_addresses, json);
+    WriteTaggedAddresses(service.details->tagged_addresses, json);
   }
   json.Key("Meta");
   WritePairs(service.meta, Nothing::kNull, json);
   json.IntField("Port", service.port);
-  if (!service.socket_path.empty()) json.Field("SocketPath", service.socket_path);
+  if (!service.details->socket_path.empty()) json.Field("SocketPath", service.details->socket_path);
   WriteWeights("Weights", service, json);
   json.BoolField("EnableTagOverride", service.enable_tag_override);
   WriteMesh("Proxy", "Connect", service, json);
-  WriteLocality("Locality", service.locality, json);
+  WriteLocality("Locality", service.details->locality, json);
   WriteIndexes(service.create_index, service.modify_index, json);
   json.EndObject();
 }
@@ -166,24 +166,25 @@ void WriteCatalogService(const Node& node, const Service& service, JsonWriter& j
   WritePairs(node.tagged_addresses, Nothing::kNull, json);
   json.Key("NodeMeta");
   WritePairs(node.meta, Nothing::kNull, json);
-  json.Field("ServiceKind", service.kind);
+  json.Field("ServiceKind", service.details->kind);
   json.Field("ServiceID", service.id);
   json.Field("ServiceName", service.name);
   json.Key("ServiceTags");
   WriteStrings(service.tags, json);
   json.Field("ServiceAddress", service.address);
-  if (!service.tagged_addresses.empty()) {
+  if (!service.details->tagged_addresses.empty()) {
     json.Key("ServiceTaggedAddresses");
-    WriteTaggedAddresses(service.tagged_addresses, json);
+    WriteTaggedAddresses(service.details->tagged_addresses, json);
   }
   WriteWeights("ServiceWeights", service, json);
   json.Key("ServiceMeta");
   WritePairs(service.meta, Nothing::kEmpty, json);
   json.IntField("ServicePort", service.port);
-  if (!service.socket_path.empty()) json.Field("ServiceSocketPath", service.socket_path);
+  if (!service.details->socket_path.empty())
+    json.Field("ServiceSocketPath", service.details->socket_path);
   json.BoolField("ServiceEnableTagOverride", service.enable_tag_override);
   WriteMesh("ServiceProxy", "ServiceConnect", service, json);
-  WriteLocality("ServiceLocality", service.locality, json);
+  WriteLocality("ServiceLocality", service.details->locality, json);
   WriteIndexes(service.create_index, service.modify_index, json);
   json.EndObject();
 }

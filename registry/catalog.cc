@@ -103,23 +103,10 @@ class NodeChecks {
   absl::flat_hash_map<std::string, Of> services_;
 };
 
-// Takes `before` (null: nothing) out of a list sorted by name, and puts `after` (null: nothing) in.
-template <typename T>
-void ReplaceByName(AddressEntry::List<T>& list, const T* before, const Ref<const T>* after) {
-  const auto is_before = [before](const Ref<const T>& element) { return element.get() == before; };
-  list.erase(std::remove_if(list.begin(), list.end(), is_before), list.end());
-  if (after == nullptr) return;
-  const auto at = std::upper_bound(list.begin(), list.end(), *after,
-                                   [](const Ref<const T>& a, const Ref<const T>& b) {
-                                     return LessIgnoringCase(a->name, b->name);
-                                   });
-  list.insert(at, *after);
-}
-
 // The service in a mesh that an instance of this one takes connections for, in lower case; empty
 // for one that is in no mesh.
 std::string ConnectName(const Service& service) {
-  if (service.kind == kConnectProxy) return LowerCase(service.proxy_destination);
+  if (service.details->kind == kConnectProxy) return LowerCase(service.details->proxy_destination);
   return service.connect_native ? LowerCase(service.name) : std::string();
 }
 
@@ -260,13 +247,17 @@ absl::Status Catalog::Register(uint64_t index, const catalog::v1::Register& chan
   }
   Touched touched;
   touched.all = before == nullptr || before->node != after->node;
-  const auto touch = [&touched](const std::string& service_id) {
+  const auto touch = [&touched](std::string_view service_id) {
     if (service_id.empty()) {
       touched.all = true;
     } else {
       touched.service_ids.insert(LowerCase(service_id));
     }
   };
+  if (before == nullptr) {
+    after->services.reserve(static_cast<size_t>(change.services_size()));
+    after->checks.reserve(static_cast<size_t>(change.checks_size()));
+  }
   for (const auto& given : change.services()) {
     std::unique_ptr<Service> service = MakeService(given);
     touch(service->id);
@@ -331,8 +322,7 @@ void Catalog::Replace(uint64_t index, const NodeEntry* before,
   const Ref<const NodeEntry> kept(before);
   UpdateIndexes(index, before, after.get());
   UpdateInstances(index, before, after.get(), touched);
-  UpdateAddress(&AddressEntry::nodes, before == nullptr ? nullptr : before->node.get(),
-                after ? &after->node : nullptr);
+  UpdateAddress(before == nullptr ? nullptr : before->node.get(), after ? &after->node : nullptr);
   const std::string key = LowerCase(after ? after->node->name : before->node->name);
   unpublished_.nodes.insert(key);
   if (before == nullptr) CountSuffixes(head_.node_suffixes_, key, 1);
@@ -376,7 +366,7 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
         return;
       }
     }
-    UpdateAddress(&AddressEntry::services, was == nullptr ? nullptr : was->get(), is);
+    UpdateAddress(was == nullptr ? nullptr : was->get(), is);
     UpdateInstance(index, node, was, is,
                    is == nullptr ? Ref<const Instance>() : MakeInstance(node, *is, health));
   };
@@ -407,14 +397,13 @@ void Catalog::UpdateInstances(uint64_t index, const NodeEntry* before, const Nod
 }
 
 void Catalog::Prefetch(const std::vector<Ref<const Service>>& services) const {
-  absl::InlinedVector<uint64_t, 16> hashes;
+  std::vector<IpAddress> addresses;
+  addresses.reserve(services.size());
   for (const Ref<const Service>& service : services) {
     unpublished_.services.prefetch(LowerCase(service->name));
-    if (const auto ip = IpAddress::Parse(service->address)) hashes.push_back(HashKey(*ip));
+    if (const auto ip = IpAddress::Parse(service->address)) addresses.push_back(*ip);
   }
-  for (const uint64_t hash : hashes) head_.addresses_.PrefetchPage(hash);
-  for (const uint64_t hash : hashes) head_.addresses_.PrefetchShard(hash);
-  for (const uint64_t hash : hashes) head_.addresses_.PrefetchEntry(hash);
+  head_.addresses_.Prefetch(addresses);
 }
 
 void Catalog::UpdateInstance(uint64_t index, const Ref<const Node>& node,
@@ -439,20 +428,11 @@ void Catalog::UpdateInstance(uint64_t index, const Ref<const Node>& node,
 }
 
 template <typename T>
-void Catalog::UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* before,
-                            const Ref<const T>* after) {
+void Catalog::UpdateAddress(const T* before, const Ref<const T>* after) {
   if (after != nullptr && after->get() == before) return;
   const auto update = [&](const IpAddress& ip, const Ref<const T>* add) {
-    const AddressEntry* old = head_.FindAddress(ip);
-    auto entry =
-        old == nullptr ? std::make_unique<AddressEntry>() : std::make_unique<AddressEntry>(*old);
-    ReplaceByName((*entry).*list, before, add);
-    if (entry->nodes.empty() && entry->services.empty()) {
-      if (head_.addresses_.Erase(ip)) CountNetworks(unpublished_.networks, ip, -1);
-    } else {
-      if (old == nullptr) CountNetworks(unpublished_.networks, ip, 1);
-      head_.addresses_.Set(ip, Ref<const AddressEntry>(entry.release()));
-    }
+    const int more = head_.addresses_.Replace(ip, before, add);
+    if (more != 0) CountNetworks(unpublished_.networks, ip, more);
   };
   const auto old_ip = before == nullptr ? std::nullopt : IpAddress::Parse(before->address);
   const auto new_ip = after == nullptr ? std::nullopt : IpAddress::Parse((*after)->address);
@@ -659,6 +639,8 @@ absl::Status Catalog::AddFromImage(const catalog::v1::ImageNode& given) {
     return true;
   };
   auto entry = std::make_unique<NodeEntry>();
+  entry->services.reserve(static_cast<size_t>(given.services_size()));
+  entry->checks.reserve(static_cast<size_t>(given.checks_size()));
   auto node = MakeNode(given.node(), head_.datacenter_);
   node->create_index = given.create_index();
   node->modify_index = given.modify_index();

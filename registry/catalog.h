@@ -99,8 +99,7 @@ class Catalog {
                       const Ref<const Service>* is, const Ref<const Instance>& instance);
   // Keeps the index of addresses true for a node or a service that changes (null: is not there).
   template <typename T>
-  void UpdateAddress(AddressEntry::List<T> AddressEntry::*list, const T* before,
-                     const Ref<const T>* after);
+  void UpdateAddress(const T* before, const Ref<const T>* after);
   // The entry with what changed merged into it, null when nothing is left. `before` may be null.
   std::unique_ptr<ServiceEntry> Merge(const std::string& name, const ServiceEntry* before,
                                       const std::vector<InstanceChange>& changes);

@@ -45,7 +45,7 @@ class CatalogTest : public testing::Test {
     std::vector<std::string> names;
     for (const uint32_t position : positions) {
       const Instance& instance = *entry.instances[position];
-      names.push_back(instance.node->name + "/" + instance.service->id);
+      names.push_back(instance.node->name + "/" + instance.service->id.str());
     }
     return names;
   }
@@ -89,10 +89,10 @@ TEST_F(CatalogTest, OldSnapshotsNeverChange) {
   Apply(R"(deregister { node: "ALPHA" })");
   EXPECT_EQ(before.FindNode("alpha")->node->address, "10.0.0.1");
   EXPECT_EQ(before.FindService("web")->instances[0]->service->port, 80);
-  EXPECT_NE(before.FindAddress(*IpAddress::Parse("10.0.0.1")), nullptr);
+  EXPECT_FALSE(before.FindAddress(*IpAddress::Parse("10.0.0.1")).empty());
   EXPECT_EQ(Now().FindNode("alpha"), nullptr);
   EXPECT_EQ(Now().FindService("web"), nullptr);
-  EXPECT_EQ(Now().FindAddress(*IpAddress::Parse("10.0.0.9")), nullptr);
+  EXPECT_TRUE(Now().FindAddress(*IpAddress::Parse("10.0.0.9")).empty());
 }
 
 TEST_F(CatalogTest, RegisteringTheSameAgainLeavesItsIndex) {
@@ -194,9 +194,10 @@ TEST_F(CatalogTest, ReverseNamesFollowAddresses) {
   const IpAddress ip = *IpAddress::Parse("10.0.0.7");
   const auto owners = [&] {
     std::vector<std::string> names;
-    if (const AddressEntry* entry = Now().FindAddress(ip)) {
-      for (const auto& node : entry->nodes) names.push_back("node " + node->name);
-      for (const auto& service : entry->services) names.push_back("service " + service->name);
+    const AddressHolders holders = Now().FindAddress(ip);
+    for (const auto& node : holders.nodes) names.push_back("node " + node->name);
+    for (const auto& service : holders.services) {
+      names.push_back("service " + service->name.str());
     }
     return names;
   };

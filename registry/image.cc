@@ -39,22 +39,22 @@ void CopyLocality(const Locality& locality, catalog::v1::Locality& to) {
 
 void CopyNode(const Node& node, catalog::v1::Node& to) {
   to.set_name(node.name);
-  to.set_id(node.id);
-  to.set_address(node.address);
-  to.set_datacenter(node.datacenter);
+  to.set_id(node.id.str());
+  to.set_address(node.address.str());
+  to.set_datacenter(node.datacenter.str());
   CopyPairs(node.tagged_addresses, *to.mutable_tagged_addresses());
   CopyPairs(node.meta, *to.mutable_meta());
   if (!node.locality.empty()) CopyLocality(node.locality, *to.mutable_locality());
 }
 
 void CopyService(const Service& service, catalog::v1::Service& to) {
-  to.set_id(service.id);
-  to.set_name(service.name);
+  to.set_id(service.id.str());
+  to.set_name(service.name.str());
   for (const std::string& tag : service.tags) to.add_tags(tag);
-  to.set_address(service.address);
+  to.set_address(service.address.str());
   to.set_port(service.port);
   CopyPairs(service.meta, *to.mutable_meta());
-  for (const TaggedAddress& tagged : service.tagged_addresses) {
+  for (const TaggedAddress& tagged : service.details->tagged_addresses) {
     catalog::v1::TaggedAddress& address = (*to.mutable_tagged_addresses())[tagged.name];
     address.set_address(tagged.address);
     address.set_port(tagged.port);
@@ -62,10 +62,11 @@ void CopyService(const Service& service, catalog::v1::Service& to) {
   to.mutable_weights()->set_passing(service.weight_passing);
   to.mutable_weights()->set_warning(service.weight_warning);
   to.set_enable_tag_override(service.enable_tag_override);
-  to.set_kind(service.kind.get());
-  to.set_socket_path(service.socket_path.get());
-  if (!service.locality.empty()) CopyLocality(service.locality, *to.mutable_locality());
-  to.set_proxy_destination(service.proxy_destination.get());
+  to.set_kind(service.details->kind);
+  to.set_socket_path(service.details->socket_path);
+  if (!service.details->locality.empty())
+    CopyLocality(service.details->locality, *to.mutable_locality());
+  to.set_proxy_destination(service.details->proxy_destination);
   to.set_connect_native(service.connect_native);
 }
 

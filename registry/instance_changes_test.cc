@@ -31,7 +31,8 @@ InstanceChange Change(const std::string& node, const std::string& id, bool remov
 std::vector<std::string> Told(InstanceChanges& changes) {
   std::vector<std::string> told;
   for (const InstanceChange& change : changes.Sorted()) {
-    told.push_back((change.instance ? "" : "-") + change.node->name + "/" + change.service->id);
+    told.push_back((change.instance ? "" : "-") + change.node->name + "/" +
+                   change.service->id.str());
   }
   return told;
 }

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -19,9 +21,38 @@ namespace pharos::registry {
 class InstanceSequence {
   static constexpr size_t kChunkSize = 64;
 
-  struct Chunk : RefCounted {
-    std::vector<Ref<const Instance>> instances;  // kChunkSize of them, but for the last chunk.
+  // The instances follow in the same block: kChunkSize of them, but for the last chunk.
+  class Chunk : public RefCounted {
+   public:
+    // Copies of `count` references from `first` on.
+    template <typename Source>
+    static Ref<Chunk> Make(Source first, size_t count) {
+      void* block = ::operator new(sizeof(Chunk) + count * sizeof(Ref<const Instance>));
+      Ref<Chunk> chunk(new (block) Chunk(static_cast<uint32_t>(count)));
+      std::uninitialized_copy_n(first, count, chunk->begin());
+      return chunk;
+    }
+    Chunk(const Chunk&) = delete;
+    Chunk& operator=(const Chunk&) = delete;
+    ~Chunk() { std::destroy_n(begin(), size_); }
+    static void operator delete(void* block) { ::operator delete(block); }
+
+    size_t size() const { return size_; }
+    Ref<const Instance>* begin() {
+      return reinterpret_cast<Ref<const Instance>*>(reinterpret_cast<uint8_t*>(this) +
+                                                    sizeof(Chunk));
+    }
+    const Ref<const Instance>* begin() const {
+      return reinterpret_cast<const Ref<const Instance>*>(reinterpret_cast<const uint8_t*>(this) +
+                                                          sizeof(Chunk));
+    }
+
+   private:
+    explicit Chunk(uint32_t size) : size_(size) {}
+
+    uint32_t size_;
   };
+  static_assert(sizeof(Chunk) % alignof(Ref<const Instance>) == 0);
 
  public:
   class Iterator {
@@ -56,19 +87,16 @@ class InstanceSequence {
   InstanceSequence() = default;
   explicit InstanceSequence(std::vector<Ref<const Instance>> instances) : size_(instances.size()) {
     for (size_t at = 0; at < instances.size(); at += kChunkSize) {
-      auto* chunk = new Chunk;
       const auto begin = std::make_move_iterator(instances.begin());
-      const size_t end = std::min(at + kChunkSize, instances.size());
-      chunk->instances.assign(begin + static_cast<std::ptrdiff_t>(at),
-                              begin + static_cast<std::ptrdiff_t>(end));
-      chunks_.emplace_back(chunk);
+      chunks_.push_back(Chunk::Make(begin + static_cast<std::ptrdiff_t>(at),
+                                    std::min(kChunkSize, instances.size() - at)));
     }
   }
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   const Ref<const Instance>& operator[](size_t position) const {
-    return chunks_[position / kChunkSize]->instances[position % kChunkSize];
+    return std::as_const(*chunks_[position / kChunkSize]).begin()[position % kChunkSize];
   }
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, size_}; }
@@ -77,11 +105,9 @@ class InstanceSequence {
   void Replace(size_t position, Ref<const Instance> instance) {
     Ref<Chunk>& chunk = chunks_[position / kChunkSize];
     if (!chunk.unique()) {
-      auto* copy = new Chunk;
-      copy->instances = chunk->instances;
-      chunk = Ref<Chunk>(copy);
+      chunk = Chunk::Make(std::as_const(*chunk).begin(), chunk->size());
     }
-    chunk->instances[position % kChunkSize] = std::move(instance);
+    chunk->begin()[position % kChunkSize] = std::move(instance);
   }
 
  private:

@@ -41,10 +41,8 @@ bool SameContent(const Node& a, const Node& b) {
 bool SameContent(const Service& a, const Service& b) {
   const auto tied = [](const Service& service) {
     return std::tie(service.id, service.name, service.tags, service.address, service.port,
-                    service.meta, service.tagged_addresses, service.weight_passing,
-                    service.weight_warning, service.enable_tag_override, service.kind,
-                    service.socket_path, service.locality, service.proxy_destination,
-                    service.connect_native);
+                    service.meta, service.details, service.weight_passing, service.weight_warning,
+                    service.enable_tag_override, service.connect_native);
   };
   return tied(a) == tied(b);
 }
@@ -77,12 +75,17 @@ std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
   service->address = given.address();
   service->port = static_cast<uint16_t>(given.port());
   service->meta = SortedPairs(given.meta());
-  std::vector<TaggedAddress> tagged_addresses;
+  ServiceDetails details{.tagged_addresses = {},
+                         .kind = given.kind(),
+                         .socket_path = given.socket_path(),
+                         .proxy_destination = given.proxy_destination(),
+                         .locality = {given.locality().region(), given.locality().zone()}};
   for (const auto& [name, tagged] : given.tagged_addresses()) {
-    tagged_addresses.push_back({name, tagged.address(), static_cast<uint16_t>(tagged.port())});
+    details.tagged_addresses.push_back(
+        {name, tagged.address(), static_cast<uint16_t>(tagged.port())});
   }
-  std::ranges::sort(tagged_addresses, {}, &TaggedAddress::name);
-  service->tagged_addresses = std::move(tagged_addresses);
+  std::ranges::sort(details.tagged_addresses, {}, &TaggedAddress::name);
+  service->details = std::move(details);
   const catalog::v1::Weights& weights = given.weights();
   // Weights that SRV cannot carry count as none given.
   if (given.has_weights() && weights.passing() >= 1 && weights.passing() <= kWeightMax &&
@@ -91,10 +94,6 @@ std::unique_ptr<Service> MakeService(const catalog::v1::Service& given) {
     service->weight_warning = static_cast<uint16_t>(weights.warning());
   }
   service->enable_tag_override = given.enable_tag_override();
-  service->kind = given.kind();
-  service->socket_path = given.socket_path();
-  service->locality = Locality{given.locality().region(), given.locality().zone()};
-  service->proxy_destination = given.proxy_destination();
   service->connect_native = given.connect_native();
   return service;
 }

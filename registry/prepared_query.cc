@@ -218,7 +218,8 @@ std::vector<const Instance*> IngressInstances(const Snapshot& snapshot,
       const ServiceEntry* entry = snapshot.FindService(gateway);
       if (entry == nullptr) continue;
       for (const auto& instance : entry->instances) {
-        if (instance->service->kind == kIngressGateway) instances.push_back(instance.get());
+        if (instance->service->details->kind == kIngressGateway)
+          instances.push_back(instance.get());
       }
     }
   }

@@ -43,6 +43,9 @@ class Rare {
   // NOLINTNEXTLINE(google-explicit-constructor)
   operator std::string_view() const requires std::same_as<T, std::string> { return get(); }
 
+  const T& operator*() const { return get(); }
+  const T* operator->() const { return &get(); }
+
   bool empty() const { return value_ == nullptr; }
   size_t size() const { return get().size(); }
   const auto& operator[](size_t i) const { return get()[i]; }

@@ -46,7 +46,7 @@ std::optional<Target> TargetOf(const Instance& instance) {
   target.address = AddressOf(instance.dns);
   if (target.address.empty() || instance.srv_target == SrvTarget::kName) return std::nullopt;
   target.is_node = instance.srv_target == SrvTarget::kNode && !instance.node->name_labels.empty();
-  target.labels = target.is_node ? instance.node->name_labels : SpelledLabel(target.address);
+  target.labels = target.is_node ? instance.node->name_labels.str() : SpelledLabel(target.address);
   if (target.labels.size() > kLabelsOctetsMax) return std::nullopt;
   return target;
 }

@@ -43,7 +43,7 @@ Source SourceOf(const Node& node) {
 
 Source SourceOf(const Service& service) {
   Source source{.plain = service.address, .lan_ipv4 = {}, .lan_ipv6 = {}};
-  for (const TaggedAddress& tagged : service.tagged_addresses) {
+  for (const TaggedAddress& tagged : service.details->tagged_addresses) {
     if (tagged.name == "lan_ipv4") source.lan_ipv4 = tagged.address;
     if (tagged.name == "lan_ipv6") source.lan_ipv6 = tagged.address;
   }
@@ -440,7 +440,7 @@ RecordSet MakeRecordSet(const InstanceList& instances, const std::vector<uint32_
 }
 
 LocalityView LocalityOf(const Instance& instance) {
-  const Locality& own = instance.service->locality;
+  const Locality& own = instance.service->details->locality;
   if (!own.empty()) return {own.region, own.zone};
   const Node& node = *instance.node;
   if (const Locality& nodes = node.locality; !nodes.empty()) return {nodes.region, nodes.zone};

@@ -182,7 +182,9 @@ TEST(MakeInstance, ChoosesAddressesAsTheRulesSay) {
     FillNodeRecords(*node);
     auto* service = new Service;
     service->address = row.service_address;
-    service->tagged_addresses = row.service_tagged;
+    ServiceDetails details;
+    details.tagged_addresses = row.service_tagged;
+    service->details = std::move(details);
     const Ref<const Instance> instance =
         MakeInstance(Ref<const Node>(node), Ref<const Service>(service), Health::kPassing);
     const DnsAddresses& dns = instance->dns;

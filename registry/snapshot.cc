@@ -66,11 +66,6 @@ bool Snapshot::HasQueryBelow(std::string_view lower_suffix) const {
   return query_suffixes_.Find(lower_suffix) != nullptr;
 }
 
-const AddressEntry* Snapshot::FindAddress(const IpAddress& address) const {
-  const Ref<const AddressEntry>* found = addresses_.Find(address);
-  return found == nullptr ? nullptr : found->get();
-}
-
 bool Snapshot::HasNodeBelow(std::string_view lower_suffix) const {
   return node_suffixes_.Find(lower_suffix) != nullptr;
 }

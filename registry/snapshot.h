@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "base/ip_address.h"
 #include "proto/catalog.pb.h"
+#include "registry/address_index.h"
 #include "registry/instances.h"
 #include "registry/persistent_map.h"
 #include "registry/prepared_query.h"
@@ -73,15 +73,6 @@ struct IngressTable : RefCounted {
   std::map<std::string, std::vector<std::string>, std::less<>> by_service;
 };
 
-// Who has an IP address, for reverse look-ups: the first node by name whose plain address it is,
-// else the first instance (by service name) whose service address it is.
-struct AddressEntry : RefCounted {
-  template <typename T>
-  using List = absl::InlinedVector<Ref<const T>, 1>;
-  List<Node> nodes;        // By name in lower case.
-  List<Service> services;  // By name in lower case.
-};
-
 class Snapshot {
  public:
   // The catalog index of the last command this holds.
@@ -106,7 +97,8 @@ class Snapshot {
     const ServiceSlot* slot = services_.FindHashed(lower_name, hash);
     return slot == nullptr ? nullptr : slot->entry.get();
   }
-  const AddressEntry* FindAddress(const IpAddress& address) const;
+  // The nodes whose plain address it is, and the instances whose service address.
+  AddressHolders FindAddress(const IpAddress& address) const { return addresses_.Find(address); }
   // The proxies that stand for a service in a mesh, and its native instances.
   const ServiceEntry* FindConnect(std::string_view lower_name) const;
   const IngressTable& ingress() const;
@@ -181,7 +173,7 @@ class Snapshot {
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
   PersistentMap<std::string, ServiceSlot> services_;
   PersistentMap<std::string, ServiceSlot> connect_;  // By the name of the service in the mesh.
-  PersistentMap<IpAddress, Ref<const AddressEntry>> addresses_;
+  AddressIndex addresses_;
   // How many addresses_ are in the network (NetworkKey in registry/network_key.h).
   PersistentMap<std::string, uint32_t> networks_;
   PersistentMap<std::string, Ref<const PreparedQuery>> queries_;  // By id.

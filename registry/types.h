@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "registry/compact_string.h"
 #include "registry/rare.h"
 #include "registry/ref.h"
 
@@ -55,11 +56,11 @@ struct Locality {
 
 struct Node : RefCounted {
   std::string name;
-  std::string id;
-  std::string datacenter;  // Lower case.
-  std::string address;
-  StringPairs tagged_addresses;
-  StringPairs meta;
+  CompactString id;
+  CompactString datacenter;  // Lower case.
+  CompactString address;
+  Rare<StringPairs> tagged_addresses;
+  Rare<StringPairs> meta;
   Rare<Locality> locality;
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
@@ -67,10 +68,21 @@ struct Node : RefCounted {
   DnsAddresses dns;
   // TXT RDATA of each meta pair in key order (RFC 1464 quoting; a text over 255 octets is several
   // character-strings, RFC 1035 section 3.3.14), each behind its length as a big-endian u16.
-  std::string meta_txt;
+  CompactString meta_txt;
   // `name` as wire labels without a root label, split at its dots; empty when a label would be
   // empty or over 63 octets, so that the node cannot be named in DNS.
-  std::string name_labels;
+  CompactString name_labels;
+};
+
+// What few services say of themselves.
+struct ServiceDetails {
+  std::vector<TaggedAddress> tagged_addresses;  // Sorted by name.
+  std::string kind;
+  std::string socket_path;
+  std::string proxy_destination;  // Of kind connect-proxy: the service it stands for.
+  Locality locality;              // Empty: the node's.
+  bool empty() const { return *this == ServiceDetails(); }
+  friend bool operator==(const ServiceDetails&, const ServiceDetails&) = default;
 };
 
 struct Service : RefCounted {
@@ -79,16 +91,12 @@ struct Service : RefCounted {
   uint16_t weight_warning = 1;
   bool enable_tag_override = false;
   bool connect_native = false;  // Takes the mesh's connections itself.
-  std::string id;
-  std::string name;
-  std::string address;
+  CompactString id;
+  CompactString name;
+  CompactString address;
   Rare<std::vector<std::string>> tags;
   Rare<StringPairs> meta;
-  Rare<std::vector<TaggedAddress>> tagged_addresses;  // Sorted by name.
-  Rare<std::string> kind;
-  Rare<std::string> socket_path;
-  Rare<Locality> locality;              // Empty: the node's.
-  Rare<std::string> proxy_destination;  // Of kind connect-proxy: the service it stands for.
+  Rare<ServiceDetails> details;
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };
@@ -119,13 +127,12 @@ enum class SrvTarget : uint8_t {
 
 // A service on a node with its health: what an answer is made of.
 struct Instance : RefCounted {
-  Ref<const Node> node;
-  Ref<const Service> service;
   Health health = Health::kPassing;  // The worst of its node's checks and its own.
-
-  DnsAddresses dns;
   SrvTarget srv_target = SrvTarget::kNone;
   uint16_t srv_weight = 1;  // By health.
+  Ref<const Node> node;
+  Ref<const Service> service;
+  DnsAddresses dns;
 };
 
 }  // namespace pharos::registry

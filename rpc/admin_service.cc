@@ -35,8 +35,8 @@ const registry::HealthCheck* AgentCheckOf(const registry::NodeEntry& node) {
       if (check == nullptr) return;  // An external host.
       discovery::v1::Member& member = *response->add_members();
       member.set_name(node.node->name);
-      member.set_id(node.node->id);
-      member.set_address(node.node->address);
+      member.set_id(node.node->id.str());
+      member.set_address(node.node->address.str());
       member.set_health(ToMessage(check->status));
       member.set_server(
           std::any_of(node.services.begin(), node.services.end(),

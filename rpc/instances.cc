@@ -124,11 +124,11 @@ registry::Health FromMessage(discovery::v1::Health health) {
 void FillInstance(const registry::Instance& instance, discovery::v1::Instance& message) {
   const registry::Node& node = *instance.node;
   const registry::Service& service = *instance.service;
-  message.set_id(service.id);
-  message.set_service(service.name);
+  message.set_id(service.id.str());
+  message.set_service(service.name.str());
   message.set_node(node.name);
-  message.set_datacenter(node.datacenter);
-  message.set_address(service.address.empty() ? node.address : service.address);
+  message.set_datacenter(node.datacenter.str());
+  message.set_address((service.address.empty() ? node.address : service.address).str());
   message.set_port(service.port);
   for (const std::string& tag : service.tags) message.add_tags(tag);
   for (const auto& [key, value] : service.meta) (*message.mutable_meta())[key] = value;

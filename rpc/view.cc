@@ -107,7 +107,7 @@ std::optional<::grpc::ByteBuffer> InstancesView::Update(const registry::Snapshot
       if (is.node != instance->node->name || is.id != instance->service->id) remove(is);
     }
     now.push_back({.node = instance->node->name,
-                   .id = instance->service->id,
+                   .id = instance->service->id.str(),
                    .node_index = instance->node->modify_index,
                    .service_index = instance->service->modify_index,
                    .health = instance->health});

@@ -108,13 +108,14 @@ std::map<Place, std::vector<core::SocketAddress>> FindPlaces(const XdsName& name
     const registry::Service& its = *instance->service;
     const bool counts = instance->health != registry::Health::kCritical && its.port != 0 &&
                         instance->srv_weight > 0 && HasTag(its, name.lower_tag);
-    const std::string& address = its.address.empty() ? instance->node->address : its.address;
+    const registry::CompactString& address =
+        its.address.empty() ? instance->node->address : its.address;
     // A client cannot do anything with a host name.
     if (!counts || !IpAddress::Parse(address)) continue;
     const registry::LocalityView at = registry::LocalityOf(*instance);
     core::SocketAddress& endpoint =
         places[{std::string(at.region), std::string(at.zone), instance->srv_weight}].emplace_back();
-    endpoint.set_address(address);
+    endpoint.set_address(address.str());
     endpoint.set_port_value(its.port);
   }
   return places;

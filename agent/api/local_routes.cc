@@ -50,7 +50,7 @@ CheckRecord RecordOf(const LocalCheck& local, const LocalState& state) {
 void WriteService(const registry::Service& service, const std::string& datacenter,
                   std::string_view hash, JsonWriter& json) {
   json.BeginObject();
-  if (!service.kind.empty()) json.Field("Kind", service.kind);
+  if (!service.details->kind.empty()) json.Field("Kind", service.details->kind);
   json.Field("ID", service.id);
   json.Field("Service", service.name);
   json.Key("Tags");
@@ -59,11 +59,11 @@ void WriteService(const registry::Service& service, const std::string& datacente
   http::WritePairs(service.meta, http::Nothing::kEmpty, json);
   json.IntField("Port", service.port);
   json.Field("Address", service.address);
-  if (!service.tagged_addresses.empty()) {
+  if (!service.details->tagged_addresses.empty()) {
     json.Key("TaggedAddresses");
-    http::WriteTaggedAddresses(service.tagged_addresses, json);
+    http::WriteTaggedAddresses(service.details->tagged_addresses, json);
   }
-  if (!service.socket_path.empty()) json.Field("SocketPath", service.socket_path);
+  if (!service.details->socket_path.empty()) json.Field("SocketPath", service.details->socket_path);
   json.Key("Weights");
   json.BeginObject();
   json.IntField("Passing", service.weight_passing);

@@ -73,7 +73,7 @@ void WriteMeta(const char* prefix, const TextPairs& pairs, JsonWriter& json) {
 std::string_view HealthOf(const registry::NodeEntry& node, const registry::Instance& instance) {
   for (const registry::HealthCheck* check : http::ChecksOf(node, *instance.service)) {
     if (check->id == MaintenanceCheckId("") ||
-        check->id == MaintenanceCheckId(instance.service->id)) {
+        check->id == MaintenanceCheckId(instance.service->id.str())) {
       return "maintenance";
     }
   }
@@ -82,8 +82,8 @@ std::string_view HealthOf(const registry::NodeEntry& node, const registry::Insta
 
 void WriteTarget(const registry::NodeEntry& node, const registry::Instance& instance,
                  JsonWriter& json) {
-  const std::string& address =
-      instance.service->address.empty() ? instance.node->address : instance.service->address;
+  const registry::CompactString& own = instance.service->address;
+  const std::string address = (own.empty() ? instance.node->address : own).str();
   const bool is_v6 = address.find(':') != std::string::npos;
   const std::string tags = "," + absl::StrJoin(instance.service->tags, ",") + ",";
   json.BeginObject();

@@ -61,7 +61,7 @@ std::string ServiceContentHash(const registry::Service& service) {
   uint64_t tags = 0, meta = 0, addresses = 0;
   for (const std::string& tag : service.tags) tags = Pair(tags, Hash(tag));
   for (const auto& [key, value] : service.meta) meta ^= Pair(Hash(key), Hash(value));
-  for (const registry::TaggedAddress& tagged : service.tagged_addresses) {
+  for (const registry::TaggedAddress& tagged : service.details->tagged_addresses) {
     addresses ^= Pair(Hash(tagged.name), Structure("ServiceAddress")
                                              .Field("Address", Hash(tagged.address))
                                              .Field("Port", HashNumber(tagged.port))
@@ -74,7 +74,7 @@ std::string ServiceContentHash(const registry::Service& service) {
   const uint64_t nothing = HashNumber(0);
   return absl::StrFormat("%x",
                          Structure("AgentService")
-                             .Field("Kind", Hash(service.kind))
+                             .Field("Kind", Hash(service.details->kind))
                              .Field("ID", Hash(service.id))
                              .Field("Service", Hash(service.name))
                              .Field("Tags", tags)
@@ -87,7 +87,7 @@ std::string ServiceContentHash(const registry::Service& service) {
                              .Field("CreateIndex", nothing)
                              .Field("ModifyIndex", nothing)
                              .Field("ContentHash", Hash(""))
-                             .Field("Proxy", HashUnlessEmpty(service.proxy_destination))
+                             .Field("Proxy", HashUnlessEmpty(service.details->proxy_destination))
                              .Field("Connect", service.connect_native ? HashBool(true) : nothing)
                              .hash());
 }

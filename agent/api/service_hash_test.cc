@@ -22,8 +22,10 @@ TEST(ServiceContentHash, IsConsuls) {
   addressed.address = "10.0.0.1";
   addressed.port = 80;
   addressed.meta = registry::StringPairs{{"v", "1"}};
-  addressed.tagged_addresses = std::vector<registry::TaggedAddress>{
+  registry::ServiceDetails details;
+  details.tagged_addresses = {
       {"lan_ipv4", "10.0.0.1", 80}, {"wan", "1.2.3.4", 99}, {"wan_ipv4", "10.0.0.1", 80}};
+  addressed.details = details;
   EXPECT_EQ(ServiceContentHash(addressed), "8829ae9b181901af");
 
   addressed.port = 81;

@@ -123,8 +123,8 @@ class LeasesTest : public testing::Test {
     const registry::ServiceEntry* web = snapshot->FindService("web");
     if (web == nullptr) return found;
     for (const auto& instance : web->instances) {
-      found.push_back(instance->service->id + ":" + std::to_string(instance->service->port) + "=" +
-                      kWords[static_cast<size_t>(instance->health)]);
+      found.push_back(instance->service->id.str() + ":" + std::to_string(instance->service->port) +
+                      "=" + kWords[static_cast<size_t>(instance->health)]);
     }
     return found;
   }

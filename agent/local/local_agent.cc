@@ -649,11 +649,12 @@ void LocalAgent::PushOutputs() {
 // What the catalog has of a service whose tags others may change, we take over.
 void LocalAgent::AdoptTags(const registry::NodeEntry& entry) {
   for (const auto& there : entry.services) {
-    const auto ours = state_.services.find(there->id);
+    const std::string id = there->id.str();
+    const auto ours = state_.services.find(id);
     if (ours == state_.services.end() || !ours->second.definition.enable_tag_override) continue;
     if (ours->second.definition.tags == there->tags) continue;
     ours->second.definition.tags = there->tags;
-    TellWaiting(there->id);
+    TellWaiting(id);
   }
 }
 

@@ -78,7 +78,7 @@ class LocalAgentTest : public testing::Test {
   std::vector<std::string> Services() {
     std::vector<std::string> ids;
     const Published<registry::Snapshot>::ReadGuard snapshot(consensus_.published());
-    for (const auto& service : snapshot->FindNode("alpha")->services) ids.push_back(service->id);
+    for (const auto& service : snapshot->FindNode("alpha")->services) ids.emplace_back(service->id);
     return ids;
   }
   std::vector<std::string> Checks() {

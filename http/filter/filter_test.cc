@@ -15,14 +15,15 @@ class FilterTest : public testing::Test {
  protected:
   FilterTest() {
     node_.name = "n1";
-    node_.meta = {{"a-b", "dashed"}, {"os", "linux"}};
+    node_.meta = registry::StringPairs{{"a-b", "dashed"}, {"os", "linux"}};
     service_.name = "web";
     service_.tags = std::vector<std::string>{"blue", "v1"};
     service_.meta = registry::StringPairs{{"blank", ""}, {"ver", "1"}};
     service_.port = 80;
     service_.enable_tag_override = true;
-    service_.tagged_addresses =
-        std::vector<registry::TaggedAddress>{{.name = "lan", .address = "192.0.2.1", .port = 81}};
+    registry::ServiceDetails details;
+    details.tagged_addresses = {{.name = "lan", .address = "192.0.2.1", .port = 81}};
+    service_.details = details;
     alive_.name = "alive";
     alive_.status = registry::Health::kPassing;
     disk_.name = "disk";

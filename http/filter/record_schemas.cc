@@ -5,6 +5,7 @@ namespace pharos::http {
 using registry::HealthCheck;
 using registry::Node;
 using registry::Service;
+using registry::ServiceDetails;
 using registry::TaggedAddress;
 
 namespace {
@@ -39,10 +40,11 @@ constexpr auto kServiceFields = FilterFields<Service>(
     FilterField<&Service::id>("ID"), FilterField<&Service::name>("Service"),
     FilterField<&Service::tags>("Tags"), FilterField<&Service::meta>("Meta"),
     FilterField<&Service::port>("Port"), FilterField<&Service::address>("Address"),
-    FilterField<&Service::socket_path>("SocketPath"), FilterField<&Service::kind>("Kind"),
+    FilterField<&Service::details, &ServiceDetails::socket_path>("SocketPath"),
+    FilterField<&Service::details, &ServiceDetails::kind>("Kind"),
     FilterField<&Service::enable_tag_override>("EnableTagOverride"),
-    FilterRecordMap<&TaggedAddress::name, &Service::tagged_addresses>("TaggedAddresses",
-                                                                      kTaggedAddressSchema),
+    FilterRecordMap<&TaggedAddress::name, &Service::details, &ServiceDetails::tagged_addresses>(
+        "TaggedAddresses", kTaggedAddressSchema),
     FilterRecord<&Itself<Service>>("Weights", kWeightsSchema));
 
 constexpr auto kCheckFields = FilterFields<CheckView>(
@@ -64,17 +66,19 @@ constexpr auto kCatalogServiceFields = FilterFields<Entry>(
     FilterField<&Entry::node, &Node::datacenter>("Datacenter"),
     FilterField<&Entry::node, &Node::tagged_addresses>("TaggedAddresses"),
     FilterField<&Entry::node, &Node::meta>("NodeMeta"),
-    FilterField<&Entry::service, &Service::kind>("ServiceKind"),
+    FilterField<&Entry::service, &Service::details, &ServiceDetails::kind>("ServiceKind"),
     FilterField<&Entry::service, &Service::id>("ServiceID"),
     FilterField<&Entry::service, &Service::name>("ServiceName"),
     FilterField<&Entry::service, &Service::tags>("ServiceTags"),
     FilterField<&Entry::service, &Service::address>("ServiceAddress"),
-    FilterRecordMap<&TaggedAddress::name, &Entry::service, &Service::tagged_addresses>(
-        "ServiceTaggedAddresses", kTaggedAddressSchema),
+    FilterRecordMap<&TaggedAddress::name, &Entry::service, &Service::details,
+                    &ServiceDetails::tagged_addresses>("ServiceTaggedAddresses",
+                                                       kTaggedAddressSchema),
     FilterRecord<&Entry::service>("ServiceWeights", kWeightsSchema),
     FilterField<&Entry::service, &Service::meta>("ServiceMeta"),
     FilterField<&Entry::service, &Service::port>("ServicePort"),
-    FilterField<&Entry::service, &Service::socket_path>("ServiceSocketPath"),
+    FilterField<&Entry::service, &Service::details, &ServiceDetails::socket_path>(
+        "ServiceSocketPath"),
     FilterField<&Entry::service, &Service::enable_tag_override>("ServiceEnableTagOverride"));
 
 constexpr auto kHealthServiceFields = FilterFields<HealthServiceView>(

@@ -17,22 +17,23 @@ class RecordSchemasTest : public testing::Test {
     node_.name = "node_name";
     node_.address = "node_address";
     node_.datacenter = "dc1";
-    node_.tagged_addresses = {{"lan", "node_lan"}};
-    node_.meta = {{"os", "linux"}};
+    node_.tagged_addresses = registry::StringPairs{{"lan", "node_lan"}};
+    node_.meta = registry::StringPairs{{"os", "linux"}};
     service_.id = "service_id";
     service_.name = "service_name";
     service_.tags = std::vector<std::string>{"blue"};
     service_.address = "service_address";
     service_.port = 80;
     service_.meta = registry::StringPairs{{"ver", "1"}};
-    service_.tagged_addresses =
-        std::vector<registry::TaggedAddress>{{.name = "lan", .address = "service_lan", .port = 81},
-                                             {.name = "wan", .address = "service_wan", .port = 82}};
+    registry::ServiceDetails details;
+    details.tagged_addresses = {{.name = "lan", .address = "service_lan", .port = 81},
+                                {.name = "wan", .address = "service_wan", .port = 82}};
+    details.kind = "proxy";
+    details.socket_path = "socket";
+    service_.details = details;
     service_.weight_passing = 10;
     service_.weight_warning = 2;
     service_.enable_tag_override = true;
-    service_.kind = "proxy";
-    service_.socket_path = "socket";
     check_.id = "check_id";
     check_.name = "check_name";
     check_.status = registry::Health::kWarning;

@@ -19,13 +19,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   registry::Node node;
   node.name = "n1";
   node.address = "192.0.2.1";
-  node.meta = {{"a-b", "1"}, {"os", "linux"}};
+  node.meta = registry::StringPairs{{"a-b", "1"}, {"os", "linux"}};
   registry::Service service;
   service.name = "web";
   service.tags = std::vector<std::string>{"blue", "v1"};
   service.port = 80;
-  service.tagged_addresses = std::vector<pharos::registry::TaggedAddress>{
-      {.name = "lan", .address = "192.0.2.2", .port = 81}};
+  registry::ServiceDetails details;
+  details.tagged_addresses = {{.name = "lan", .address = "192.0.2.2", .port = 81}};
+  service.details = details;
   registry::HealthCheck check;
   check.name = "alive";
   const std::vector<http::CheckView> checks = {
