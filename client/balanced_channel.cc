@@ -51,12 +51,12 @@ std::string MakeTarget(const std::vector<Instance>& instances) {
 
 class BalancedChannel::Impl {
  public:
-  Impl(Agents agents, std::string service, WatcherOptions options,
+  Impl(const Agents& agents, std::string service, WatcherOptions options,
        const std::shared_ptr<grpc::ChannelCredentials>& credentials)
       : credentials_(credentials == nullptr ? grpc::InsecureChannelCredentials() : credentials),
         // Fails at once, as nobody can listen there.
         channel_(MakeChannel("ipv4:127.0.0.1:0")),
-        watcher_(std::move(agents), std::move(service), std::move(options),
+        watcher_(agents, std::move(service), std::move(options),
                  [this](const std::vector<Instance>& instances) { Take(instances); }) {}
 
   bool Wait(std::chrono::milliseconds timeout) {
@@ -98,10 +98,9 @@ class BalancedChannel::Impl {
   Watcher watcher_;  // Last: it calls Take.
 };
 
-BalancedChannel::BalancedChannel(Agents agents, std::string service, WatcherOptions options,
-                                 std::shared_ptr<grpc::ChannelCredentials> credentials)
-    : impl_(std::make_unique<Impl>(std::move(agents), std::move(service), std::move(options),
-                                   std::move(credentials))) {}
+BalancedChannel::BalancedChannel(const Agents& agents, std::string service, WatcherOptions options,
+                                 const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+    : impl_(std::make_unique<Impl>(agents, std::move(service), std::move(options), credentials)) {}
 BalancedChannel::~BalancedChannel() = default;
 bool BalancedChannel::Wait(std::chrono::milliseconds timeout) const { return impl_->Wait(timeout); }
 std::shared_ptr<grpc::Channel> BalancedChannel::Get() const { return impl_->Get(); }

@@ -148,8 +148,9 @@ class Watcher::Impl {
   std::thread thread_;
 };
 
-Watcher::Watcher(Agents agents, std::string service, WatcherOptions options, Listener listener)
-    : impl_(std::make_unique<Impl>(std::move(agents), std::move(service), std::move(options),
+Watcher::Watcher(const Agents& agents, std::string service, WatcherOptions options,
+                 Listener listener)
+    : impl_(std::make_unique<Impl>(agents, std::move(service), std::move(options),
                                    std::move(listener))) {}
 Watcher::~Watcher() = default;
 bool Watcher::Wait(std::chrono::milliseconds timeout) const { return impl_->Wait(timeout); }

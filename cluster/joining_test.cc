@@ -20,8 +20,9 @@ peer::v1::Server ServerOf(uint64_t id, int expect) {
 // Servers that ask each other in turn, one second after the other.
 class World {
  public:
-  void Add(uint64_t id, int expect, std::vector<uint64_t> join) {
+  void Add(uint64_t id, int expect, const std::vector<uint64_t>& join) {
     std::vector<std::string> addresses;
+    addresses.reserve(join.size());
     for (const uint64_t other : join) addresses.push_back(ServerOf(other, 0).address());
     servers_[id] = {std::make_unique<Joining>(ServerOf(id, expect), addresses, false), {}};
     servers_[id].own.known.push_back(ServerOf(id, expect));

@@ -116,7 +116,7 @@ struct MemoryDisk::Impl {
     CHECK(batch != nullptr && *entries != nullptr);
     size_t offset = 0, i = 0;
     for (const auto& entry : content.entries) {
-      std::memcpy(batch + offset, entry.data.data(), entry.data.size());
+      std::ranges::copy(entry.data, batch + offset);
       (*entries)[i++] = {.term = entry.term,
                          .type = static_cast<raft_entry_type>(entry.type),
                          .buf = {.base = batch + offset, .len = entry.data.size()},

@@ -117,6 +117,7 @@ TEST_F(WatchersTest, WakesThoseWhomAChangeConcernsAndNobodyElse) {
 TEST_F(WatchersTest, EncodesOnceWhatManyWaitFor) {
   const uint64_t web = Register("web", 80);
   std::vector<std::shared_ptr<TestExchange>> waiting;
+  waiting.reserve(50);
   for (int i = 0; i < 50; ++i) waiting.push_back(Ask("web", web));
   const uint64_t before = Counters().encoded;
   Register("web", 81);

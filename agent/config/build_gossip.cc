@@ -51,7 +51,7 @@ void BuildProfile(const Settings& settings, const std::string& group, gossip::Pr
   if (name == "wan") profile = gossip::Profile::Wan();
   if (name == "local") profile = gossip::Profile::Local();
   if (name == "fast") profile = gossip::Profile::Fast();
-  if (name != "" && name != "lan" && name != "wan" && name != "local" && name != "fast") {
+  if (!name.empty() && name != "lan" && name != "wan" && name != "local" && name != "fast") {
     settings.Problem(path,
                      absl::StrFormat("%s is \"%s\"; expected lan, wan, local or fast", path, name));
   }

@@ -79,7 +79,7 @@ absl::Status Store::Put(Kept kept, const std::string& id, std::string_view body)
   const std::string folder = FolderOf(kept);
   if (kept == Kept::kLease) {
     const std::string path = PathOf(folder, id);
-    const absl::Status put = ReplaceFileLoosely(path, Encode(id, body));
+    absl::Status put = ReplaceFileLoosely(path, Encode(id, body));
     if (!absl::IsNotFound(put)) return put;
     RETURN_IF_ERROR(CreateDirectories(folder));
     return ReplaceFileLoosely(path, Encode(id, body));

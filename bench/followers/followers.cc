@@ -144,6 +144,7 @@ int Run(const std::string& server, int streams, int connections, int rate, int s
   Arrivals arrivals(static_cast<uint32_t>(streams));
   Totals totals;
   std::vector<Follower*> followers;
+  followers.reserve(static_cast<size_t>(streams));
   const Clock::time_point opened = Clock::now();
   for (int i = 0; i < streams; ++i) {
     followers.push_back(

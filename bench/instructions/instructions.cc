@@ -103,6 +103,7 @@ int Run(const Kind& kind, size_t batch, int rounds) {
   const ManualClock clock;
   Worker worker(published, std::make_unique<NoResolver>(), clock, config, 1);
   std::vector<std::vector<uint8_t>> requests;
+  requests.reserve(kServices);
   for (int i = 0; i < kServices; ++i) requests.push_back(MakeRequest(kind, i));
   std::vector<uint8_t> reply(kMessageOctetsMax);
   std::vector<Octets> views(batch);

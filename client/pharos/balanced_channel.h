@@ -23,8 +23,8 @@ class BalancedChannel {
  public:
   // `credentials` are for the instances; null: no TLS. Instances without an IP address and a port
   // are left out.
-  BalancedChannel(Agents agents, std::string service, WatcherOptions options = {},
-                  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr);
+  BalancedChannel(const Agents& agents, std::string service, WatcherOptions options = {},
+                  const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr);
   ~BalancedChannel();
   BalancedChannel(const BalancedChannel&) = delete;
   BalancedChannel& operator=(const BalancedChannel&) = delete;

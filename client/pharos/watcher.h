@@ -28,7 +28,7 @@ class Watcher {
   // time once they are known.
   using Listener = std::function<void(const std::vector<Instance>&)>;
 
-  Watcher(Agents agents, std::string service, WatcherOptions options = {},
+  Watcher(const Agents& agents, std::string service, WatcherOptions options = {},
           Listener listener = nullptr);
   // Once it returns, the listener is not called any more. Not from the listener.
   ~Watcher();

@@ -464,7 +464,7 @@ TEST(Vectors, AreEncryptedAnewWithTheSameNonce) {
         AsOctets(vector->octets).subspan(labelled ? 2 + vector->security.label.size() : 0);
     std::string additional = vector->security.label;
     if (!vector->udp) {
-      additional = std::string(AsText(blob.first(5))) + additional;
+      additional.insert(0, AsText(blob.first(5)));
       blob = blob.subspan(5);
     }
     Nonce nonce;

@@ -27,10 +27,11 @@ std::string ReadAll(std::string_view octets, size_t piece) {
     if (parser.state() != RequestParser::State::kComplete) continue;
     const pharos::http::Request request = parser.TakeRequest();
     CHECK(request.body.size() <= 4096);
-    seen += std::string(request.method_name) + " " + request.path + " " + request.body + "\n";
+    seen.append(request.method_name).append(" ").append(request.path).append(" ");
+    seen.append(request.body).append("\n");
     for (const auto& [name, value] : request.headers) {
       CHECK(value.find_first_of("\r\n") == std::string::npos);
-      seen += name + "=" + value + "\n";
+      seen.append(name).append("=").append(value).append("\n");
     }
     (void)pharos::http::AcceptsGzip(request.Header("accept-encoding").value_or(""));
   }
