@@ -1,37 +1,19 @@
 #include "cluster/recover.h"
 
-#include <cstdlib>
-#include <functional>
 #include <latch>
 #include <memory>
-#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/loop.h"
 #include "base/status_macros.h"
 #include "cluster/data_directory.h"
+#include "cluster/no_raft_host.h"
 #include "cluster/raft_disk.h"
 #include "cluster/raft_engine.h"
 #include "cluster/raft_node.h"
 
 namespace pharos::cluster {
-namespace {
-
-// An engine that is never started needs no surroundings.
-class NoHost : public RaftEngineHost {
- public:
-  void Send(uint64_t, peer::v1::Raft) override {}
-  void SendSnapshot(uint64_t, peer::v1::InstallSnapshot,
-                    std::shared_ptr<const RaftBuffer>) override {}
-  void Apply(uint64_t, Octets) override {}
-  std::function<std::vector<std::string>()> TakeImage() override { return {}; }
-  absl::Status Restore(Octets) override { return absl::OkStatus(); }
-  void RunElsewhere(std::function<void()>, std::function<void()>) override {}
-  [[noreturn]] void OnFatal(const std::string&) override { std::abort(); }
-};
-
-}  // namespace
 
 absl::StatusOr<std::string> RecoverAlone(const std::string& data_dir, const std::string& node_id,
                                          const std::string& node_name) {
@@ -53,7 +35,7 @@ absl::StatusOr<std::string> RecoverAlone(const std::string& data_dir, const std:
   absl::Status recovered;
   std::unique_ptr<RaftDisk> disk;
   std::unique_ptr<RaftEngine> engine;
-  NoHost host;
+  NoRaftHost host;  // An engine that is never started needs no surroundings.
   std::latch closed(1);
   loop.PostAndWait([&] {
     auto opened = OpenUvRaftDisk(loop.uv(), directory->log_path(), [](const std::string&) {

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -15,23 +14,18 @@
 
 #include "base/check.h"
 #include "base/loop.h"
+#include "cluster/no_raft_host.h"
 #include "cluster/raft_disk.h"
 #include "cluster/raft_engine.h"
 
 namespace pharos::cluster {
 namespace {
 
-class Host : public RaftEngineHost {
+class Host : public NoRaftHost {
  public:
   void Send(uint64_t, peer::v1::Raft message) override {
     if (message.append_entries_result().last_log_index() == 2) written.set_value();
   }
-  void SendSnapshot(uint64_t, peer::v1::InstallSnapshot,
-                    std::shared_ptr<const RaftBuffer>) override {}
-  void Apply(uint64_t, Octets) override {}
-  std::function<std::vector<std::string>()> TakeImage() override { return {}; }
-  absl::Status Restore(Octets) override { return absl::OkStatus(); }
-  void RunElsewhere(std::function<void()>, std::function<void()>) override {}
   [[noreturn]] void OnFatal(const std::string& why) override { Fatal(why); }
 
   [[noreturn]] static void Fatal(const std::string& why) {
