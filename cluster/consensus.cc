@@ -162,11 +162,13 @@ absl::Status Consensus::MakeNode() {
   }
   joining_ = std::make_unique<Joining>(options.self, options_.join, options_.bootstrap);
   if (options_.listen.empty() || options_.alone) return absl::OkStatus();
-  ASSIGN_OR_RETURN(
-      client_,
-      PeerClient::Make({.self = options.self, .tls = options_.tls, .on_lost = [this](uint64_t id) {
-                          loop_->Post([this, id] { node_->PeerLost(id); });
-                        }}));
+  PeerClientOptions client;
+  client.self = options.self;
+  client.tls = options_.tls;
+  client.on_lost = [this](uint64_t id) { loop_->Post([this, id] { node_->PeerLost(id); }); };
+  // Whatever comes to the loop, Settle follows it.
+  client.on_connected = [this](uint64_t) { loop_->Post([] {}); };
+  ASSIGN_OR_RETURN(client_, PeerClient::Make(std::move(client)));
   if (directory_ != nullptr) client_->SetClusterId(directory_->cluster_id());
   return absl::OkStatus();
 }
@@ -768,10 +770,16 @@ void Consensus::Unsubscribe(int subscription) {
   loop_->PostAndWait([&] { observers_.erase(subscription); });
 }
 
-void Consensus::SendTo(uint64_t to, peer::v1::Message message) {
+bool Consensus::SendTo(uint64_t to, peer::v1::Message message) {
   const std::optional<peer::v1::Server> server = node_->FindServer(to);
-  if (client_ == nullptr || !server || server->address().empty()) return;
-  client_->Send(to, server->address(), std::move(message));
+  if (client_ == nullptr || !server || server->address().empty()) return false;
+  return client_->Send(to, server->address(), std::move(message));
+}
+
+bool Consensus::Reaches(uint64_t to) {
+  const std::optional<peer::v1::Server> server = node_->FindServer(to);
+  if (client_ == nullptr || !server || server->address().empty()) return false;
+  return client_->Reaches(to, server->address());
 }
 
 void Consensus::SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,

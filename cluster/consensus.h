@@ -125,7 +125,8 @@ class Consensus : public CatalogAccess,
   };
 
   // RaftNodeHost; on the raft thread.
-  void SendTo(uint64_t to, peer::v1::Message message) override;
+  bool SendTo(uint64_t to, peer::v1::Message message) override;
+  bool Reaches(uint64_t to) override;
   void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                       std::shared_ptr<const RaftBuffer> data) override;
   void RunElsewhere(std::function<void()> work, std::function<void()> done) override;

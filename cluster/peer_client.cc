@@ -66,7 +66,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
 
   const std::string& address() const { return address_; }
 
-  void Send(peer::v1::Message message) {
+  bool Send(peer::v1::Message message) {
     const size_t octets = message.ByteSizeLong();
     Stream* begin = nullptr;
     Stream* write = nullptr;
@@ -74,8 +74,8 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
       const std::lock_guard lock(mutex_);
       if (closed_ || queued_octets_ + octets > kQueueOctetsMax) return CountDropped();
       if (stream_ == nullptr) {
-        if (NowMs() < retry_at_ms_) return CountDropped();
-        stream_ = begin = new Stream(shared_from_this());
+        begin = NewStream();
+        if (begin == nullptr) return CountDropped();
       } else if (!stream_->held) {
         return CountDropped();  // It is about to end.
       }
@@ -86,6 +86,20 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     }
     if (begin != nullptr) begin->Begin();
     if (write != nullptr) write->StartWrite(&write->envelope);
+    return true;
+  }
+
+  bool Reaches() {
+    Stream* begin = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return false;
+      if (stream_ != nullptr) return stream_->sent && stream_->held;
+      begin = NewStream();
+    }
+    // Its first envelope is empty then.
+    if (begin != nullptr) begin->Begin();
+    return false;
   }
 
   void Close() {
@@ -108,7 +122,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
 
     void Begin() {
       if (!pipe->shared_->Begin(&context)) {
-        pipe->Ended(this, false);
+        pipe->Ended();
         delete this;
         return;
       }
@@ -124,11 +138,14 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
         if (pipe->TakeHold(*this)) RemoveHold();
         return;
       }
-      sent = true;
+      const bool first = pipe->SetSent(*this);
       if (pipe->NextEnvelope(envelope)) StartWrite(&envelope);
+      if (first && pipe->shared_->options.on_connected != nullptr) {
+        pipe->shared_->options.on_connected(pipe->to_);
+      }
     }
     void OnDone(const grpc::Status& status) override {
-      pipe->Ended(this, sent, &status);
+      pipe->Ended(&status);
       pipe->shared_->End(&context);
       delete this;
     }
@@ -136,9 +153,22 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     grpc::ClientContext context;
     peer::v1::PipeEnd response;
     peer::v1::Envelope envelope;
+    // Under the pipe's mutex.
     bool sent = false;
-    bool held = true;  // Under the pipe's mutex.
+    bool held = true;
   };
+
+  // Null while it is too early to try again.
+  Stream* NewStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (NowMs() >= retry_at_ms_) stream_ = new Stream(shared_from_this());
+    return stream_;
+  }
+
+  // Whether it is the first time.
+  bool SetSent(Stream& stream) {
+    const std::lock_guard lock(mutex_);
+    return !std::exchange(stream.sent, true);
+  }
 
   // Whether the caller is the one to remove the hold.
   bool TakeHold(Stream& stream) {
@@ -186,10 +216,11 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     }
   }
 
-  void Ended(Stream*, bool sent, const grpc::Status* status = nullptr) {
+  void Ended(const grpc::Status* status = nullptr) {
     bool log = false;
     {
       const std::lock_guard lock(mutex_);
+      const bool sent = stream_->sent;
       stream_ = nullptr;
       writing_ = false;
       queue_.clear();
@@ -206,9 +237,11 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     if (shared_->options.on_lost != nullptr) shared_->options.on_lost(to_);
   }
 
-  void CountDropped() {
+  // False, as its caller returns.
+  bool CountDropped() {
     const std::lock_guard lock(shared_->mutex);
     ++shared_->counters.dropped;
+    return false;
   }
 
   const std::shared_ptr<Shared> shared_;
@@ -251,13 +284,21 @@ void PeerClient::SetClusterId(const std::string& cluster_id) {
   shared_->cluster_id = cluster_id;
 }
 
-void PeerClient::Send(uint64_t to, const std::string& address, peer::v1::Message message) {
+bool PeerClient::Send(uint64_t to, const std::string& address, peer::v1::Message message) {
+  return PipeTo(to, address).Send(std::move(message));
+}
+
+bool PeerClient::Reaches(uint64_t to, const std::string& address) {
+  return PipeTo(to, address).Reaches();
+}
+
+PeerClient::Pipe& PeerClient::PipeTo(uint64_t to, const std::string& address) {
   std::shared_ptr<Pipe>& pipe = pipes_[to];
   if (pipe == nullptr || pipe->address() != address) {
     if (pipe != nullptr) pipe->Close();
     pipe = std::make_shared<Pipe>(shared_, to, address);
   }
-  pipe->Send(std::move(message));
+  return *pipe;
 }
 
 void PeerClient::KeepOnly(const std::map<uint64_t, std::string>& members) {

@@ -20,8 +20,9 @@ namespace pharos::cluster {
 struct PeerClientOptions {
   peer::v1::Server self;
   PeerTls tls;
-  // Called on gRPC's threads when what was sent to a server may be lost.
-  std::function<void(uint64_t raft_id)> on_lost;
+  // Called on gRPC's threads when what was sent to a server may be lost, and when a connection to
+  // it has come to work.
+  std::function<void(uint64_t raft_id)> on_lost, on_connected;
 };
 
 class PeerClient {
@@ -36,7 +37,12 @@ class PeerClient {
 
   // All from the raft thread.
   void SetClusterId(const std::string& cluster_id);
-  void Send(uint64_t to, const std::string& address, peer::v1::Message message);
+  // False: the message was dropped, and never leaves. Else it may be lost on the way, which is told
+  // by `on_lost`.
+  bool Send(uint64_t to, const std::string& address, peer::v1::Message message);
+  // Whether there is a connection that has carried something already. Begins one when there is none
+  // and it is time to try again.
+  bool Reaches(uint64_t to, const std::string& address);
   // `done` is called on a thread of gRPC's, or at once.
   void SendSnapshot(uint64_t to, const std::string& address, peer::v1::InstallSnapshot info,
                     std::shared_ptr<const RaftBuffer> data, std::function<void()> done);
@@ -55,6 +61,7 @@ class PeerClient {
   class Pipe;
   struct Shared;
   explicit PeerClient(PeerClientOptions options);
+  Pipe& PipeTo(uint64_t to, const std::string& address);
 
   std::shared_ptr<Shared> shared_;
   std::map<uint64_t, std::shared_ptr<Pipe>> pipes_;

@@ -119,6 +119,7 @@ void RaftNode::Close(std::function<void()> closed) {
 void RaftNode::Settle() {
   if (closing_) return;
   NoticeLeadership();
+  NoticeLeader();
   PublishApplied();
   AnswerVisible();
   PumpProposals();
@@ -262,7 +263,9 @@ void RaftNode::PumpProposals() {
     const uint64_t leader = engine_.leader();
     if (leader == 0 || leader == engine_.id()) return;
     if (forwarded_.size() >= kInflightMax) return;
-    ForwardBatch(leader, TakeBatch());
+    // What is on its way when a server dies may be done or not. What still waits for a connection
+    // to one that is gone is not, and the next leader takes it.
+    if (!host_.Reaches(leader) || !ForwardBatch(leader, TakeBatch())) return;
   }
 }
 
@@ -335,7 +338,7 @@ void RaftNode::ProposeBatch(Batch batch) {
   Fail(refused, proposed);
 }
 
-void RaftNode::ForwardBatch(uint64_t leader, Batch batch) {
+bool RaftNode::ForwardBatch(uint64_t leader, Batch batch) {
   Message message;
   peer::v1::WriteRequest& request = *message.mutable_write();
   const uint64_t id = next_request_++;
@@ -345,12 +348,16 @@ void RaftNode::ForwardBatch(uint64_t leader, Batch batch) {
   } else {
     for (const Waiting& waiting : batch) *request.add_commands() = waiting.proposal.command;
   }
+  if (!host_.SendTo(leader, std::move(message))) {
+    Requeue(std::move(batch));
+    return false;
+  }
   counters_.forwarded += batch.size();
   forwarded_.emplace(id, Forwarded{.batch = std::move(batch),
                                    .leader = leader,
                                    // The leader may have to wait for a majority as long as we do.
                                    .deadline_ms = HoldDeadline() + 1000});
-  host_.SendTo(leader, std::move(message));
+  return true;
 }
 
 void RaftNode::OnWrite(uint64_t from, peer::v1::WriteRequest request) {
@@ -421,8 +428,26 @@ void RaftNode::PeerLost(uint64_t id) {
     at = forwarded_.erase(at);
     Fail(lost, OutcomeUnknown());
   }
-  // A read is asked anew: it changes nothing.
+  AskReadsAnew();
+}
+
+// They change nothing.
+void RaftNode::AskReadsAnew() {
   for (auto& [request, read] : std::exchange(asked_reads_, {})) reads_.push_back(std::move(read));
+}
+
+void RaftNode::NoticeLeader() {
+  const uint64_t leader = engine_.leader();
+  if (leader == 0 || std::exchange(last_leader_, leader) == leader) return;
+  AskReadsAnew();
+  // A former leader says what became of what it was asked as soon as it knows that it is one. From
+  // one that is down or cut off nothing will come.
+  const uint64_t soon = Now() + options_.engine.election_timeout_ms;
+  for (auto& [request, forwarded] : forwarded_) {
+    if (forwarded.leader != leader) {
+      forwarded.deadline_ms = std::min(forwarded.deadline_ms, soon);
+    }
+  }
 }
 
 void RaftNode::Apply(uint64_t index, Octets octets) {
@@ -510,8 +535,11 @@ void RaftNode::PumpReads() {
     message.mutable_read_index()->set_id(id);
     message.mutable_read_index()->set_consistent(read.mode == ReadMode::kConsistent);
     read.index.reset();
-    asked_reads_.emplace(id, std::move(read));
-    host_.SendTo(leader, std::move(message));
+    if (host_.SendTo(leader, std::move(message))) {
+      asked_reads_.emplace(id, std::move(read));
+    } else {
+      reads_.push_back(std::move(read));
+    }
   }
 }
 

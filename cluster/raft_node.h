@@ -50,8 +50,11 @@ struct RaftNodeOptions {
 class RaftNodeHost {
  public:
   virtual ~RaftNodeHost() = default;
-  // To another server; may be lost.
-  virtual void SendTo(uint64_t to, peer::v1::Message message) = 0;
+  // To another server; may be lost. False: it never leaves this one.
+  virtual bool SendTo(uint64_t to, peer::v1::Message message) = 0;
+  // Whether what is sent now goes over a connection that is known to work. When there is none, one
+  // is begun, and a Settle follows once it works.
+  virtual bool Reaches(uint64_t to) = 0;
   // The same; RaftNode::SnapshotSent is called at its end.
   virtual void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                               std::shared_ptr<const RaftBuffer> data) = 0;
@@ -203,9 +206,12 @@ class RaftNode : private RaftEngineHost {
   void PublishApplied();
   void AnswerVisible();
   void NoticeLeadership();
+  void NoticeLeader();
+  void AskReadsAnew();
   void PumpProposals();
   void ProposeBatch(Batch batch);
-  void ForwardBatch(uint64_t leader, Batch batch);
+  // False: it could not be sent, and waits again.
+  bool ForwardBatch(uint64_t leader, Batch batch);
   Batch TakeBatch();
   void Requeue(Batch batch);
   void Fail(Batch& batch, const absl::Status& status);
@@ -244,6 +250,7 @@ class RaftNode : private RaftEngineHost {
   uint64_t batches_ = 0;
   std::map<uint64_t, Batch> inflight_;       // By the batch's number: in our own log.
   std::map<uint64_t, Forwarded> forwarded_;  // By the request's id.
+  uint64_t last_leader_ = 0;                 // The last that was known.
   struct Outcome {
     uint64_t index;
     absl::StatusOr<uint64_t> result;

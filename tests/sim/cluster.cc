@@ -30,6 +30,7 @@ class Cluster::Server : public cluster::RaftNodeHost {
 
   uint64_t id() const { return static_cast<uint64_t>(number_) + 1; }
   bool is_up() const { return node_ != nullptr; }
+  bool is_silent() const { return is_silent_; }
   cluster::RaftNode& node() { return *node_; }
   uint64_t incarnation() const { return incarnation_; }
   cluster::MemoryDisk& disk() { return *disk_; }
@@ -71,8 +72,10 @@ class Cluster::Server : public cluster::RaftNodeHost {
     CHECK(node_->Start().ok());
   }
 
-  // The machine goes down with `written` of what it was about to write on its disk.
-  void Stop(size_t written) {
+  // The machine goes down with `written` of what it was about to write on its disk. Silently, the
+  // others do not notice; else their connections to it end.
+  void Stop(size_t written, bool silently = true) {
+    is_silent_ = silently;
     disk_->Crash(written);
     // What ran elsewhere is over; the engine waits for it.
     auto node = std::move(node_);
@@ -94,11 +97,16 @@ class Cluster::Server : public cluster::RaftNodeHost {
 
   void SetSlowDisk(bool slow) { slow_disk_ = slow; }
 
-  void SendTo(uint64_t to, peer::v1::Message message) override {
+  bool SendTo(uint64_t to, peer::v1::Message message) override {
     // A machine that is down says nothing any more.
-    if (node_ == nullptr) return;
+    if (node_ == nullptr || !Reaches(to)) return false;
     const int target = static_cast<int>(to) - 1;
     cluster_.Deliver(number_, target, message);
+    return true;
+  }
+  bool Reaches(uint64_t to) override {
+    const Server& other = *cluster_.servers_[to - 1];
+    return other.is_up() || other.is_silent_;
   }
   void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                       std::shared_ptr<const cluster::RaftBuffer> data) override {
@@ -153,6 +161,7 @@ class Cluster::Server : public cluster::RaftNodeHost {
   uint64_t clock_ahead_ms_ = 1'000;
   uint64_t disk_free_us_ = 0;
   bool slow_disk_ = false;
+  bool is_silent_ = false;
   cluster::MemoryDiskContent content_;
   std::unique_ptr<cluster::MemoryDisk> disk_;
   std::unique_ptr<cluster::RaftNode> node_;
@@ -233,7 +242,17 @@ void Cluster::Crash(int server) {
   ++report_.crashes;
   report_.snapshots_installed += target.node().engine().counters().snapshots_installed;
   report_.entries += target.node().counters().entries;
-  target.Stop(random_.Below(static_cast<uint32_t>(target.disk().unwritten()) + 1));
+  target.Stop(random_.Below(static_cast<uint32_t>(target.disk().unwritten()) + 1),
+              random_.Below(2) == 0);
+  if (!target.is_silent()) {
+    for (const auto& other : servers_) {
+      At(Delay(), [&other, id = target.id(), incarnation = other->incarnation()] {
+        if (!other->is_up() || other->incarnation() != incarnation) return;
+        other->node().PeerLost(id);
+        other->node().Settle();
+      });
+    }
+  }
   const uint64_t down_us = random_.Below(4'000 * kMs);
   At(down_us, [this, server] { StartServer(server); });
 }
