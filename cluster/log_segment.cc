@@ -5,11 +5,14 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace pharos::cluster {
@@ -115,6 +118,32 @@ absl::Status CheckOpenSegments(const std::string& directory) {
           "%s cannot be read at octet %d, and entries follow", name, state.end_octets));
     }
     if (state.end == SegmentState::End::kCut) cut = name;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UndoTruncation(const std::string& directory) {
+  std::map<uint64_t, std::map<uint64_t, std::filesystem::path>> segments;  // By first and last.
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(directory, error)) {
+    const std::pair<std::string, std::string> ends =
+        absl::StrSplit(file.path().filename().string(), absl::MaxSplits('-', 1));
+    uint64_t first = 0, last = 0;
+    if (absl::SimpleAtoi(ends.first, &first) && absl::SimpleAtoi(ends.second, &last)) {
+      segments[first][last] = file.path();
+    }
+  }
+  for (auto& [first, by_last] : segments) {
+    while (by_last.size() > 1) {
+      const std::filesystem::path& shorter = by_last.begin()->second;
+      PHAROS_LOG(kWarn, "agent.raft", "%s is left of a change that a crash cut short: removed",
+                 shorter.string());
+      if (!std::filesystem::remove(shorter, error)) {
+        return absl::InternalError(
+            absl::StrFormat("cannot remove %s: %s", shorter.string(), error.message()));
+      }
+      by_last.erase(by_last.begin());
+    }
   }
   return absl::OkStatus();
 }

@@ -1,9 +1,11 @@
 #include "cluster/log_segment.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "base/file.h"
@@ -92,6 +94,30 @@ TEST(LogSegment, LooksAtTheOpenSegmentsOfALogInTheirOrder) {
   write("open-9", Damaged(kSecond));
   EXPECT_EQ(CheckOpenSegments(folder),
             absl::DataLossError("open-9 cannot be read at octet 200, and entries follow"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(LogSegment, RemovesWhatATruncationLeftThatWasCutShort) {
+  const std::string folder = testing::TempDir() + "/log_segment_test";
+  const std::vector<std::string> whole = {"0000000000000001-0000000000000004",
+                                          "0000000000000005-0000000000000009",
+                                          "0000000000000010-0000000000000012",
+                                          "metadata1",
+                                          "open-9",
+                                          "snapshot-1-9-15",
+                                          "snapshot-1-9-15.meta"};
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(CreateDirectories(folder).ok());
+  for (const std::string& name : whole) {
+    ASSERT_TRUE(ReplaceFileLoosely(folder + "/" + name, "x").ok());
+  }
+  ASSERT_TRUE(ReplaceFileLoosely(folder + "/0000000000000005-0000000000000007", "x").ok());
+  EXPECT_TRUE(UndoTruncation(folder).ok());
+  std::vector<std::string> left;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    left.push_back(file.path().filename());
+  }
+  EXPECT_THAT(left, testing::UnorderedElementsAreArray(whole));
   std::filesystem::remove_all(folder);
 }
 

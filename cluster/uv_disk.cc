@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cluster/disk_traces.h"
 #include "cluster/libraft.h"
 #include "cluster/log_segment.h"
 #include "cluster/raft_disk.h"
@@ -68,28 +69,19 @@ class UvRaftDisk : public RaftDisk {
 
  private:
   void OnTrace(const decltype(raft_tracer_info::diagnostic)& trace) {
-    const std::string_view message = trace.message;
-    // libraft would set the wrong timer now, and write through it into foreign memory 5 s later.
-    if (message.starts_with("retry failed write")) {
-      fatal_(absl::StrFormat("a write to the Raft log failed: %s", std::string(message)));
-    }
-    // It would go on as if these had been done, and find other entries in their place after a
-    // restart. The first is told of on another thread, where it begins and where it succeeds.
-    if (message == "uv truncate work cb") truncated_ = false;
-    if (message == "uv truncate work cb ok") truncated_ = true;
-    const bool failed =
-        (message.starts_with("uv truncate after work cb") && !truncated_) ||
-        message.starts_with("truncate index") || message.starts_with("truncate segment") ||
-        (message.starts_with("prepare segment") && message.find("failed") != message.npos);
-    if (failed) {
-      fatal_(absl::StrFormat("the Raft log cannot be written: %s: %s", std::string(message),
-                             io_.errmsg));
-    }
-    if (message.starts_with("retry")) {
-      if (full_.fetch_add(1, std::memory_order_relaxed) == 0) {
+    const std::string message = trace.message;
+    switch (traces_.Judge(message)) {
+      case DiskTraces::Verdict::kNothing:
+        return;
+      case DiskTraces::Verdict::kWriteFailed:
+        return fatal_(absl::StrFormat("a write to the Raft log failed: %s", message));
+      case DiskTraces::Verdict::kFailed:
+        return fatal_(
+            absl::StrFormat("the Raft log cannot be written: %s: %s", message, io_.errmsg));
+      case DiskTraces::Verdict::kRetried:
+        if (full_.fetch_add(1, std::memory_order_relaxed) != 0) return;
         PHAROS_LOG(kError, "agent.raft", "The disk of the Raft log is full or fails: %s: %s",
-                   std::string(message), io_.errmsg);
-      }
+                   message, io_.errmsg);
     }
   }
 
@@ -98,9 +90,9 @@ class UvRaftDisk : public RaftDisk {
   raft_io io_{};
   raft_uv_transport transport_{};
   raft_tracer tracer_{};
+  DiskTraces traces_;
   bool opened_ = false;
   std::atomic<uint64_t> full_{0};
-  std::atomic<bool> truncated_{true};
 };
 
 }  // namespace
@@ -108,6 +100,7 @@ class UvRaftDisk : public RaftDisk {
 absl::StatusOr<std::unique_ptr<RaftDisk>> OpenUvRaftDisk(
     uv_loop_t* loop, const std::string& directory, std::function<void(const std::string&)> fatal) {
   RETURN_IF_ERROR(CheckOpenSegments(directory));
+  RETURN_IF_ERROR(UndoTruncation(directory));
   auto disk = std::make_unique<UvRaftDisk>(std::move(fatal));
   if (absl::Status opened = disk->Open(loop, directory); !opened.ok()) return opened;
   return disk;
