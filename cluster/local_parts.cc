@@ -18,6 +18,8 @@ absl::StatusOr<SharedOctets> MakePart(const registry::Snapshot& snapshot, const 
   const std::string name = part.empty() ? part : part.substr(1);
   if (part == registry::QueriesPart()) {
     registry::WriteQueriesPart(snapshot, *response.mutable_part());
+  } else if (part == registry::IngressPart()) {
+    registry::WriteIngressPart(snapshot, *response.mutable_part());
   } else if (!name.empty() && part == registry::ServicePart(name)) {
     registry::WriteServicePart(snapshot, name, *response.mutable_part());
   } else if (!name.empty() && part == registry::ConnectPart(name)) {
@@ -28,7 +30,7 @@ absl::StatusOr<SharedOctets> MakePart(const registry::Snapshot& snapshot, const 
     registry::WriteWholeNodePart(snapshot, name, *response.mutable_part());
   } else {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "\"%s\" is no part of a catalog; expected s, m, n or w and a name, or Q", part));
+        "\"%s\" is no part of a catalog; expected s, m, n or w and a name, Q, or I", part));
   }
   return std::make_shared<const std::string>(response.SerializeAsString());
 }
@@ -66,6 +68,7 @@ bool LocalParts::OnChanges(const registry::Changes& changes) {
     change(registry::WholeNodePart(name));
   }
   if (changes.queries) change(registry::QueriesPart());
+  if (changes.ingress) change(registry::IngressPart());
   return !changed_.empty();
 }
 

@@ -101,6 +101,8 @@ std::string Answerer::PartOf(const NameQuestion& question) const {
       return registry::ServicePart(question.name);
     case NameForm::kConnect:
       return registry::ConnectPart(question.name);
+    case NameForm::kIngress:
+      return registry::IngressPart();
     case NameForm::kPreparedQuery:
       return context_.query_snapshot == nullptr ? registry::QueriesPart() : std::string();
     case NameForm::kApex:
@@ -134,6 +136,7 @@ Handled Answerer::AnswerFrom(const std::string& datacenter,
   static const registry::Snapshot& empty = *new const registry::Snapshot();
   const AnswerConfig* const config = context_.others->ConfigFor(config_, datacenter);
   if (config == nullptr) return Negative(Rcode::kNxDomain);
+  const bool asks_query = question_.form == NameForm::kPreparedQuery && query_snapshot == nullptr;
   const AnswerContext there{.config = *config,
                             .snapshot = known.snapshot == nullptr ? empty : *known.snapshot,
                             .transport = context_.transport,
@@ -146,8 +149,12 @@ Handled Answerer::AnswerFrom(const std::string& datacenter,
                             .cookies = context_.cookies,
                             .clock = context_.clock,
                             .freshness = known.freshness,
+                            // A query that is asked there may fail over from there.
+                            .others = asks_query ? context_.others : nullptr,
                             .parts = known.parts == nullptr ? &none : known.parts.get(),
                             .is_any = question_.datacenter == kAnyDatacenter,
+                            .home = &context_,
+                            .depth = context_.depth,
                             .query_snapshot = query_snapshot,
                             .unavailable = context_.unavailable,
                             .explanation = context_.explanation};
@@ -206,10 +213,6 @@ Handled Answerer::AnswerAnyDatacenter() {
 }
 
 std::optional<Handled> Answerer::LookForPart() {
-  if (question_.form == NameForm::kIngress) {
-    return Refuse(Rcode::kServFail,
-                  {InfoCode::kNotSupported, "ingress gateways are known to those with all of it"});
-  }
   const std::string part = PartOf(question_);
   if (!Lacks(part)) {
     if (part_freshness_ != registry::Freshness::kExpired) return std::nullopt;
@@ -311,6 +314,9 @@ Handled Answerer::NeedsPart() {
 }
 
 Handled Answerer::Positive() {
+  if (needed_part_ != nullptr && !IsUnavailable(needed_part_->datacenter, needed_part_->part)) {
+    return NeedsPart();
+  }
   if (!needed_.empty())
     return {.outcome = Outcome::kResolve, .reply_octets = 0, .needed = std::move(needed_)};
   return FinishWith(chain_end_);

@@ -84,6 +84,10 @@ struct AnswerContext {
   // The datacenter `any` means this one, and where that has no healthy instances of the service,
   // the outcome is kElsewhere.
   bool is_any = false;
+  // Where the answer is made from another datacenter's catalog, what it would be made from here.
+  const AnswerContext* home = nullptr;
+  // How many times the answer has gone on to another datacenter by the name of a host.
+  int depth = 0;
   // Where the prepared query stands that this answer is for; null: in the snapshot.
   const registry::Snapshot* query_snapshot = nullptr;
   // Parts that were asked for on behalf of this query, and cannot be had.

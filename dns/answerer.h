@@ -134,6 +134,9 @@ class Answerer {
   // Where the query's service has instances in another datacenter, the answer from there; nullopt
   // when none has, or none is to be asked.
   std::optional<Handled> FailOver();
+  // The datacenters to be asked for it, the first first.
+  using QueryFailover = catalog::v1::PreparedQuery::Failover;
+  std::vector<std::string> FailOverOrder(const QueryFailover& failover) const;
   Handled AnswerServiceAddresses(const Candidates& candidates);
   Handled AnswerServiceName(const Candidates& candidates);
   bool IsAsked(Octets name_wire) const;
@@ -174,11 +177,17 @@ class Answerer {
                                         RrType type, Section section, uint32_t ttl_s);
   std::optional<Name> FollowOutside(const Name& target, RrType type, Section section,
                                     std::optional<uint32_t> ttl_s);
+  // Whether the catalog that this answer is made from does not say what the name stands for.
+  bool IsElsewhere(const NameQuestion& target) const;
+  void FollowElsewhere(const Name& target, RrType type, Section section,
+                       std::optional<uint32_t> ttl_s);
+  bool AddFollowed(std::span<const Record* const> records, RrType type, Section section,
+                   std::optional<uint32_t> ttl_s);
   bool IsOurs(const Name& name) const;
   // By the standard, a chain's RCODE is that of the name it ends at, and where it ends with
   // nothing, there is the SOA record (RFC 6604 section 3, RFC 2308 section 2).
   void EndChain(const NameQuestion& target, Rcode rcode);
-  void EndChainOutside(const UpstreamAnswer& answer);
+  void EndChainWith(const UpstreamAnswer& answer);
   Rcode RcodeAtEnd(const NameQuestion& name, const std::optional<Candidates>& candidates) const;
   NameParts TargetParts(Octets wire) const;
 

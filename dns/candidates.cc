@@ -8,6 +8,7 @@
 #include "dns/sample.h"
 #include "registry/prepared_query.h"
 #include "registry/records.h"
+#include "registry/remote_catalogs.h"
 
 namespace pharos::dns {
 namespace {
@@ -77,6 +78,9 @@ Answerer::Found Answerer::FindService(const NameQuestion& name) {
 }
 
 Answerer::Found Answerer::FindIngress(const NameQuestion& name) {
+  for (const std::string& gateway : registry::IngressGateways(snapshot_, name.name)) {
+    if (Lacks(registry::ServicePart(gateway))) return {};
+  }
   std::vector<const Instance*> instances = registry::IngressInstances(snapshot_, name.name);
   if (instances.empty()) return {};
   Candidates candidates = Choose(std::move(instances), config_.service_ttls.Get(name.name));
@@ -107,22 +111,40 @@ std::string PartOfSelection(const catalog::v1::PreparedQuery::Selection& selecti
 
 }  // namespace
 
+std::vector<std::string> Answerer::FailOverOrder(const QueryFailover& failover) const {
+  // Seen from another datacenter, this agent's own one is the nearest: the client is here.
+  std::vector<std::string> nearest;
+  if (context_.home != nullptr) nearest.push_back(context_.home->config.datacenter);
+  const std::vector<std::string>& others = context_.others->catalogs.nearest;
+  nearest.insert(nearest.end(), others.begin(), others.end());
+  std::erase(nearest, config_.datacenter);
+  const size_t wanted = static_cast<size_t>(std::max(failover.nearest_n(), 0));
+  nearest.resize(std::min(nearest.size(), wanted));
+  for (const std::string& name : failover.datacenters()) {
+    if (std::find(nearest.begin(), nearest.end(), name) == nearest.end()) nearest.push_back(name);
+  }
+  return nearest;
+}
+
 std::optional<Handled> Answerer::FailOver() {
   if (context_.others == nullptr) return std::nullopt;
   const auto resolved = ResolveQueryName(question_.name);
   if (!resolved.ok()) return std::nullopt;
   const auto& selection = resolved->definition().service();
   const registry::RemoteCatalogs& catalogs = context_.others->catalogs;
-  std::vector<std::string> order;
-  for (const std::string& name : catalogs.nearest) {
-    if (static_cast<int>(order.size()) >= selection.failover().nearest_n()) break;
-    order.push_back(name);
-  }
-  for (const std::string& name : selection.failover().datacenters()) {
-    if (std::find(order.begin(), order.end(), name) == order.end()) order.push_back(name);
-  }
   const std::string part = PartOfSelection(selection);
-  for (const std::string& name : order) {
+  for (const std::string& name : FailOverOrder(selection.failover())) {
+    const AnswerContext* const home = context_.home;
+    if (home != nullptr && home->parts == nullptr && name == home->config.datacenter) {
+      const bool believed = home->freshness == registry::Freshness::kFresh ||
+                            home->freshness == registry::Freshness::kStale;
+      if (!believed || registry::SelectInstances(home->snapshot, selection).empty()) continue;
+      if (explains()) Tell("failover", "answered by the datacenter \"" + name + "\", this one");
+      AnswerContext here = *home;
+      here.others = nullptr;
+      here.query_snapshot = &snapshot_;
+      return Answerer(query_, here, reply_).Answer();
+    }
     const auto* const known = catalogs.Find(name);
     if (known == nullptr || known->freshness == registry::Freshness::kExpired) continue;
     const bool there = known->parts != nullptr && known->parts->contains(part);

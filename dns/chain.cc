@@ -4,12 +4,15 @@
 #include <array>
 
 #include "dns/answerer.h"
+#include "dns/upstream_message.h"
 
 namespace pharos::dns {
 namespace {
 
 // A longer chain inside our zones is somebody's mistake; it ends here.
-constexpr size_t kChainNamesMax = 8;
+constexpr size_t kNamesMax = 8;
+// Nor is it of use to go to and fro between datacenters.
+constexpr int kDatacentersMax = 4;
 
 // Which type is asked of a target: records of the type of the question, and for ANY what any client
 // can use (RFC 8482 section 4.3 lets us choose).
@@ -47,10 +50,10 @@ void Answerer::AddChain(Octets target_wire, uint32_t cname_ttl_s, std::optional<
 
 void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section section,
                       std::optional<uint32_t> ttl_s) {
-  std::array<Name, kChainNamesMax> seen;
+  std::array<Name, kNamesMax> seen;
   size_t seen_count = 0;
   if (section == Section::kAnswer) seen[seen_count++] = query_.qname;
-  while (seen_count < kChainNamesMax) {
+  while (seen_count < kNamesMax) {
     if (std::find(seen.begin(), seen.begin() + static_cast<ptrdiff_t>(seen_count), target) !=
         seen.begin() + static_cast<ptrdiff_t>(seen_count)) {
       return;  // A loop stops at its first repeat.
@@ -65,14 +68,7 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
       target_offset = 0;
       continue;
     }
-    // In another datacenter's catalog, a name without a datacenter means the agent's own, whose is
-    // not at hand. What is not known here has no end either: the client asks for the rest.
-    const bool is_remote = context_.parts != nullptr && context_.others == nullptr;
-    if (question.datacenter.empty() ? is_remote : question.datacenter != config_.datacenter) {
-      const bool may_exist = is_remote || IsOtherDatacenter(question.datacenter);
-      if (section == Section::kAnswer && !may_exist) EndChain(question, Rcode::kNxDomain);
-      return;
-    }
+    if (IsElsewhere(question)) return FollowElsewhere(target, type, section, ttl_s);
 
     const NameParts owner{{}, target.wire(), 0, target_offset};
     std::optional<Candidates> candidates;
@@ -194,16 +190,89 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
   const UpstreamAnswer& answer = known->answer;
   if (answer.extended_error) writer_.SetError(*answer.extended_error);
   std::optional<Name> back;
-  const Record* last = nullptr;
-  ReplyWriter::Mark rrset = writer_.mark();
+  std::vector<const Record*> records;
   for (const Record& record : answer.answer) {
     if (IsOurs(record.owner)) continue;
     if (record.type == RrType::kCname) {
       const std::optional<Name> next = Name::FromWire(record.rdata);
       if (next && IsOurs(*next)) back = next;
     }
+    records.push_back(&record);
+  }
+  if (!AddFollowed(records, type, section, ttl_s)) return std::nullopt;
+  if (section == Section::kAnswer && !back && answer.rcode == Rcode::kNxDomain) {
+    EndChainWith(answer);
+  }
+  return back;
+}
+
+bool Answerer::IsElsewhere(const NameQuestion& target) const {
+  // A name without a datacenter means the agent's own.
+  const bool other = target.datacenter.empty() ? context_.home != nullptr
+                                               : target.datacenter != config_.datacenter;
+  if (other || context_.parts == nullptr) return other;
+  // Nodes come with the services on them.
+  if (target.form == NameForm::kNode && snapshot_.FindNode(target.name) != nullptr) return false;
+  const std::string part = PartOf(target);
+  return !part.empty() && !context_.parts->contains(part);
+}
+
+// A name of ours that this catalog says nothing of: as the agent answers it when it is asked for by
+// itself.
+void Answerer::FollowElsewhere(const Name& target, RrType type, Section section,
+                               std::optional<uint32_t> ttl_s) {
+  if (context_.depth >= kDatacentersMax) return;
+  AnswerContext context = context_.home != nullptr ? *context_.home : context_;
+  context.depth = context_.depth + 1;
+  context.is_any = false;
+  context.query_snapshot = nullptr;
+  context.explanation = nullptr;
+  std::vector<uint8_t> asked(target.wire().begin(), target.wire().end());
+  for (const auto value : {static_cast<uint16_t>(type), static_cast<uint16_t>(RrClass::kIn)}) {
+    asked.push_back(static_cast<uint8_t>(value >> 8));
+    asked.push_back(static_cast<uint8_t>(value));
+  }
+  Query query = query_;
+  query.qname = target;
+  query.qtype = type;
+  query.question = asked;
+  std::vector<uint8_t> reply(kMessageOctetsMax);
+  Handled handled = Answerer(query, context, reply).Answer();
+  // Once these are there, the whole query is answered again.
+  if (handled.part != nullptr) needed_part_ = std::move(handled.part);
+  needed_.insert(needed_.end(), handled.needed.begin(), handled.needed.end());
+  if (handled.outcome != Outcome::kReply) return;
+  UpstreamQuery known;
+  known.question.qname = known.spelled = target;
+  known.question.qtype = type;
+  known.id = query.id;
+  known.edns = query.edns.has_value();
+  UpstreamAnswer answer;
+  const MutableOctets message = MutableOctets(reply).first(handled.reply_octets);
+  const bool cut = (LoadU16(&message[2]) & kFlagTc) != 0;
+  if (ReadUpstreamReply(known, Transport::kTcp, message, answer) != ReplyKind::kAnswer) return;
+  cut_ = cut_ || (cut && section == Section::kAnswer);
+  std::vector<const Record*> records;
+  for (const Record& record : answer.answer) {
+    if (record.owner == query_.qname) break;  // A loop stops at its first repeat.
+    records.push_back(&record);
+  }
+  if (!AddFollowed(records, type, section, ttl_s)) return;
+  const bool is_end = answer.answer.empty() && !answer.authority.empty();
+  if (section == Section::kAnswer && (is_end || answer.rcode == Rcode::kNxDomain)) {
+    EndChainWith(answer);
+  }
+}
+
+// Adds what a name leads to, of the type that is followed; false if not all of it has room.
+bool Answerer::AddFollowed(std::span<const Record* const> records, RrType type, Section section,
+                           std::optional<uint32_t> ttl_s) {
+  const Record* last = nullptr;
+  ReplyWriter::Mark rrset = writer_.mark();
+  for (const Record* const each : records) {
+    const Record& record = *each;
     const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
-    const bool wanted = record.type == RrType::kCname || record.type == question.qtype;
+    const bool wanted = record.type == RrType::kCname || record.type == TypeToFollow(type);
     if (!wanted || (section == Section::kAdditional && !address && type != RrType::kA)) continue;
     const bool same_rrset =
         last != nullptr && last->type == record.type && last->owner == record.owner;
@@ -214,13 +283,10 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
       // RFC 2181 section 9: an RRset is whole, or TC is set, or in additional it is not there.
       if (section == Section::kAdditional) writer_.Rewind(rrset);
       cut_partial_ = cut_partial_ || section == Section::kAnswer;
-      return std::nullopt;
+      return false;
     }
   }
-  if (section == Section::kAnswer && !back && answer.rcode == Rcode::kNxDomain) {
-    EndChainOutside(answer);
-  }
-  return back;
+  return true;
 }
 
 void Answerer::EndChain(const NameQuestion& target, Rcode rcode) {
@@ -233,9 +299,9 @@ void Answerer::EndChain(const NameQuestion& target, Rcode rcode) {
   cut_partial_ = cut_partial_ || !added;
 }
 
-void Answerer::EndChainOutside(const UpstreamAnswer& answer) {
+void Answerer::EndChainWith(const UpstreamAnswer& answer) {
   if (!config_.standard || cut_partial_) return;
-  chain_end_ = Rcode::kNxDomain;
+  chain_end_ = answer.rcode;
   for (const Record& record : answer.authority) {
     if (record.type != RrType::kSoa) continue;
     writer_.AddRecord(Section::kAuthority, RrType::kSoa, {{}, record.owner.wire()}, record.ttl_s,

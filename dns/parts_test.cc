@@ -20,6 +20,7 @@ using registry::Freshness;
 using registry::RemoteCatalogs;
 using testing::ElementsAre;
 using testing::StartsWith;
+using testing::UnorderedElementsAre;
 
 class Parts : public testing::Test {
  protected:
@@ -28,9 +29,11 @@ class Parts : public testing::Test {
     config_.datacenter = "dc1";
   }
 
-  // A catalog in which `web` is at the address, and the parts of it that are there.
+  // A catalog in which `web` is at the address, and the parts of it that are there; `further` is
+  // done to it, too.
   static RemoteCatalogs::Datacenter Of(const std::string& datacenter, const std::string& address,
-                                       const std::vector<std::string>& parts) {
+                                       const std::vector<std::string>& parts,
+                                       const std::vector<catalog::v1::Command>& further = {}) {
     registry::Catalog catalog(datacenter);
     catalog::v1::Command command;
     auto& change = *command.mutable_register_();
@@ -39,7 +42,11 @@ class Parts : public testing::Test {
     auto& service = *change.add_services();
     service.set_name(address.empty() ? "unused" : "web");
     service.set_address(address);
-    EXPECT_TRUE(catalog.Apply(1, command).ok());
+    uint64_t index = 1;
+    EXPECT_TRUE(catalog.Apply(index, command).ok());
+    for (const catalog::v1::Command& each : further) {
+      EXPECT_TRUE(catalog.Apply(++index, each).ok());
+    }
     auto uses = std::make_shared<registry::PartUses>();
     for (const std::string& part : parts) {
       uses->emplace(part, std::make_shared<registry::PartUse>());
@@ -106,11 +113,51 @@ TEST_F(Parts, OfAnotherDatacenterAreAskedForFirst) {
   EXPECT_THAT(Ask("alpha.node.dc2.consul.").Status(), StartsWith("SERVFAIL"));
 }
 
-TEST_F(Parts, NamesWithoutADatacenterAreNotLookedForInTheCatalogOfAnother) {
+TEST_F(Parts, HostNamesLeadFromOneDatacenterToAnother) {
+  // Without a datacenter, the agent's own is meant.
   own_ = Of("dc1", "10.1.1.1", {}).snapshot;
   Know("dc2", Of("dc2", "web.service.consul", {"sweb"}));
   EXPECT_THAT(Ask("web.service.dc2.consul.").answer,
-              ElementsAre("web.service.dc2.consul. 0 IN CNAME web.service.consul."));
+              ElementsAre("web.service.consul. 0 IN A 10.1.1.1",
+                          "web.service.dc2.consul. 0 IN CNAME web.service.consul."));
+  EXPECT_THAT(Ask("web.service.dc2.consul.", RrType::kSrv).additional,
+              ElementsAre("web.service.consul. 0 IN A 10.1.1.1"));
+  // From here to there and on.
+  own_ = Of("dc1", "web.service.dc2.consul", {}).snapshot;
+  catalogs_.datacenters["dc2"] = Of("dc2", "web.service.dc3.consul", {});
+  Know("dc3", Of("dc3", "10.3.0.1", {}));
+  EXPECT_EQ(Needed("web.service.consul."), (NeededPart{"dc2", "sweb"}));
+  catalogs_.datacenters["dc2"] = Of("dc2", "web.service.dc3.consul", {"sweb"});
+  EXPECT_EQ(Needed("web.service.consul."), (NeededPart{"dc3", "sweb"}));
+  catalogs_.datacenters["dc3"] = Of("dc3", "10.3.0.1", {"sweb"});
+  EXPECT_THAT(Ask("web.service.consul.").answer,
+              ElementsAre("web.service.consul. 0 IN CNAME web.service.dc2.consul.",
+                          "web.service.dc2.consul. 0 IN CNAME web.service.dc3.consul.",
+                          "web.service.dc3.consul. 0 IN A 10.3.0.1"));
+  // What cannot be had leaves the chain where it is, and so does a circle.
+  catalogs_.datacenters["dc3"] = Of("dc3", "10.3.0.1", {});
+  unavailable_ = {{"dc3", "sweb"}};
+  EXPECT_THAT(Ask("web.service.consul.").answer,
+              ElementsAre("web.service.consul. 0 IN CNAME web.service.dc2.consul.",
+                          "web.service.dc2.consul. 0 IN CNAME web.service.dc3.consul."));
+  catalogs_.datacenters["dc2"] = Of("dc2", "web.service.consul", {"sweb"});
+  EXPECT_THAT(Ask("web.service.consul.").answer,
+              ElementsAre("web.service.consul. 0 IN CNAME web.service.dc2.consul.",
+                          "web.service.dc2.consul. 0 IN CNAME web.service.consul."));
+}
+
+TEST_F(Parts, HostNamesOfOtherServicesAreAskedForToo) {
+  on_demand_ = true;
+  Know("dc1", Of("dc1", "db.service.consul", {"sweb"}));
+  EXPECT_EQ(Needed("web.service.consul."), (NeededPart{"dc1", "sdb"}));
+  unavailable_ = {{"dc1", "sdb"}};
+  EXPECT_THAT(Ask("web.service.consul.").answer,
+              ElementsAre("web.service.consul. 0 IN CNAME db.service.consul."));
+  // The node of an instance is there with it.
+  catalogs_.datacenters["dc1"] = Of("dc1", "alpha.node.consul", {"sweb"});
+  EXPECT_THAT(Ask("web.service.consul.").answer,
+              ElementsAre("alpha.node.consul. 0 IN A 10.0.0.1",
+                          "web.service.consul. 0 IN CNAME alpha.node.consul."));
 }
 
 TEST_F(Parts, DatacentersAreNamesWithOthersBelowThem) {
@@ -141,12 +188,92 @@ TEST_F(Parts, OfTheOwnDatacenterAreAskedForWhereItHasNoMore) {
   EXPECT_EQ(Needed("alpha.node.dc1.consul."), (NeededPart{"dc1", "nalpha"}));
   EXPECT_EQ(Needed("consul."), (NeededPart{"dc1", "sconsul"}))
       << "its servers are its name servers";
-  // Nobody has all gateways here, so that nobody can say that there is none.
-  EXPECT_THAT(Ask("web.ingress.consul.").Status(), StartsWith("SERVFAIL"));
+  EXPECT_EQ(Needed("web.ingress.consul."), (NeededPart{"dc1", "I"}));
   unavailable_ = {{"dc1", "sother"}};
   EXPECT_THAT(Ask("other.service.consul.").Status(), StartsWith("SERVFAIL"));
   freshness_ = Freshness::kExpired;
   EXPECT_THAT(Ask("web.service.consul.").Status(), StartsWith("SERVFAIL"));
+}
+
+// Two gateways, of which one lets `web` in, and one every service.
+std::vector<catalog::v1::Command> Gateways() {
+  std::vector<catalog::v1::Command> commands;
+  const struct {
+    std::string gateway, lets_in, address;
+  } kRows[] = {{"edge", "web", "10.2.0.7"}, {"all", "*", "10.2.0.8"}, {"no", "api", "10.2.0.9"}};
+  for (const auto& row : kRows) {
+    auto& entry = *commands.emplace_back().mutable_set_ingress_gateway();
+    entry.set_name(row.gateway);
+    auto& listener = *entry.add_listeners();
+    listener.set_port(8443);
+    listener.add_services()->set_name(row.lets_in);
+    auto& change = *commands.emplace_back().mutable_register_();
+    change.mutable_node()->set_name("alpha");
+    change.mutable_node()->set_address("10.0.0.1");
+    auto& service = *change.add_services();
+    service.set_name(row.gateway);
+    service.set_kind("ingress-gateway");
+    service.set_address(row.address);
+  }
+  return commands;
+}
+
+TEST_F(Parts, IngressGatewaysTakeThePartThatSaysWhichAndThoseOfTheirServices) {
+  Know("dc2", Of("dc2", "10.2.0.1", {}, Gateways()));
+  EXPECT_EQ(Needed("web.ingress.dc2.consul."), (NeededPart{"dc2", "I"}));
+  catalogs_.datacenters["dc2"] = Of("dc2", "10.2.0.1", {"I"}, Gateways());
+  EXPECT_EQ(Needed("web.ingress.dc2.consul."), (NeededPart{"dc2", "sedge"}));
+  catalogs_.datacenters["dc2"] = Of("dc2", "10.2.0.1", {"I", "sedge"}, Gateways());
+  EXPECT_EQ(Needed("web.ingress.dc2.consul."), (NeededPart{"dc2", "sall"}));
+  catalogs_.datacenters["dc2"] = Of("dc2", "10.2.0.1", {"I", "sedge", "sall"}, Gateways());
+  EXPECT_THAT(Ask("web.ingress.dc2.consul.").answer,
+              UnorderedElementsAre("web.ingress.dc2.consul. 0 IN A 10.2.0.7",
+                                   "web.ingress.dc2.consul. 0 IN A 10.2.0.8"));
+  EXPECT_THAT(Ask("other.ingress.dc2.consul.").answer,
+              ElementsAre("other.ingress.dc2.consul. 0 IN A 10.2.0.8"));
+}
+
+// A query for `web` that stands in the datacenter and may go on to these.
+std::vector<catalog::v1::Command> QueryWithFailover(const std::vector<std::string>& datacenters,
+                                                    int nearest_n) {
+  std::vector<catalog::v1::Command> commands(1);
+  auto& set = *commands[0].mutable_set_prepared_query();
+  set.set_create(true);
+  set.mutable_query()->set_id("6a4e7c3f-9f63-4f9c-8c1b-0d4d6e6b1f11");
+  set.mutable_query()->set_name("web-anywhere");
+  auto& service = *set.mutable_query()->mutable_service();
+  service.set_service("web");
+  for (const std::string& name : datacenters) service.mutable_failover()->add_datacenters(name);
+  service.mutable_failover()->set_nearest_n(nearest_n);
+  return commands;
+}
+
+TEST_F(Parts, AQueryOfAnotherDatacenterFailsOverFromThere) {
+  const std::string name = "web-anywhere.query.dc2.consul.";
+  const auto query = QueryWithFailover({"dc2", "dc3", "dc1"}, 0);
+  Know("dc2", Of("dc2", "10.2.0.1", {"Q", "sweb"}, query));
+  Know("dc3", Of("dc3", "10.3.0.1", {}));
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN A 10.2.0.1"));
+  catalogs_.datacenters["dc2"] = Of("dc2", "", {"Q", "sweb"}, query);
+  EXPECT_EQ(Needed(name), (NeededPart{"dc3", "sweb"}));
+  catalogs_.datacenters["dc3"] = Of("dc3", "10.3.0.1", {"sweb"});
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN A 10.3.0.1"));
+  // From there, this datacenter is another one.
+  catalogs_.datacenters["dc3"] = Of("dc3", "", {"sweb"});
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN A 10.1.0.1"));
+  EXPECT_THAT(Ask(name, RrType::kSrv).answer,
+              ElementsAre(name + " 0 IN SRV 1 1 0 0a010001.addr.dc1.consul."));
+  own_ = Of("dc1", "", {}).snapshot;
+  EXPECT_THAT(Ask(name).Status(), StartsWith("NXDOMAIN"));
+}
+
+TEST_F(Parts, TheNearestToWhoAsksForAQueryOfAnotherDatacenterIsThisOne) {
+  const std::string name = "web-anywhere.query.dc2.consul.";
+  Know("dc2", Of("dc2", "", {"Q", "sweb"}, QueryWithFailover({}, 1)));
+  Know("dc3", Of("dc3", "10.3.0.1", {"sweb"}));
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN A 10.1.0.1"));
+  own_ = Of("dc1", "", {}).snapshot;
+  EXPECT_THAT(Ask(name).Status(), StartsWith("NXDOMAIN")) << "one is to be tried, and no more";
 }
 
 TEST_F(Parts, AnyDatacenterIsTheNearestThatHasInstances) {

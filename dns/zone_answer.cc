@@ -161,7 +161,7 @@ Handled Answerer::AnswerNode() {
   if (query_.qtype == RrType::kTxt || (query_.qtype == RrType::kAny && !has_cname)) {
     AddNodeMeta(Section::kAnswer, node, writer_.QnameOwner(), ttl_s);
   }
-  if (!needed_.empty()) return Positive();
+  if (!needed_.empty() || needed_part_ != nullptr) return Positive();
   if (writer_.answer_count() == 0 && !cut_partial_) AddSoa(Section::kAuthority);
   if (addresses && query_.qtype != RrType::kAny && config_.node_meta_txt) {
     // The longest form of a node's name is only for asking: its metadata goes under the usual one.

@@ -261,6 +261,12 @@ void WriteQueriesPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part) {
   });
 }
 
+void WriteIngressPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part) {
+  for (const auto& [name, gateway] : snapshot.ingress().gateways) {
+    *part.add_records()->mutable_gateway()->mutable_gateway() = gateway.definition;
+  }
+}
+
 ImageReader::ImageReader(uint64_t index_max) : index_max_(index_max) {}
 ImageReader::~ImageReader() = default;
 

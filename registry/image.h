@@ -24,7 +24,8 @@ void WriteImage(const Snapshot& snapshot, const std::function<void(std::string)>
 
 // The records of a part of the catalog, without those of indexes: the instances of a service (also
 // of what stands for it in a mesh), each with its node, the node's checks and its own; one node
-// with its checks, or with all it has; all prepared queries. Under a guard or a pin.
+// with its checks, or with all it has; all prepared queries; all ingress gateways, without their
+// instances. Under a guard or a pin.
 void WriteServicePart(const Snapshot& snapshot, std::string_view lower_name,
                       catalog::v1::ImageChunk& part);
 void WriteConnectPart(const Snapshot& snapshot, std::string_view lower_name,
@@ -34,6 +35,7 @@ void WriteNodePart(const Snapshot& snapshot, std::string_view lower_name,
 void WriteWholeNodePart(const Snapshot& snapshot, std::string_view lower_name,
                         catalog::v1::ImageChunk& part);
 void WriteQueriesPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part);
+void WriteIngressPart(const Snapshot& snapshot, catalog::v1::ImageChunk& part);
 
 // Builds a catalog from the chunks of an image. One thread, the writer's.
 class ImageReader {

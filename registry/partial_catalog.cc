@@ -173,6 +173,12 @@ void PartialCatalog::Prune(const std::string& name, const Part& before, const Pa
     command.mutable_delete_prepared_query()->set_id(id);
     Apply(command);
   }
+  for (const std::string& gateway : before.gateways) {
+    if (kept.gateways.contains(gateway)) continue;
+    catalog::v1::Command command;
+    command.mutable_delete_ingress_gateway()->set_name(gateway);
+    Apply(command);
+  }
 }
 
 size_t PartialCatalog::Set(const std::string& part, const catalog::v1::ImageChunk& records) {
@@ -194,6 +200,11 @@ size_t PartialCatalog::Set(const std::string& part, const catalog::v1::ImageChun
       *command.mutable_set_prepared_query()->mutable_query() = record.query().query();
       command.mutable_set_prepared_query()->set_create(
           !before.queries.contains(record.query().query().id()));
+      if (!Apply(command)) ++left_out;
+    } else if (record.has_gateway()) {
+      catalog::v1::Command command;
+      *command.mutable_set_ingress_gateway() = record.gateway().gateway();
+      now.gateways.insert(record.gateway().gateway().name());
       if (!Apply(command)) ++left_out;
     }
   }

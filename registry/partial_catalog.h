@@ -37,7 +37,8 @@ class PartialCatalog {
   struct Part {
     // Of each node (lower case), which services are this part's, by id.
     std::map<std::string, std::set<std::string>> services;
-    std::set<std::string> queries;  // By id.
+    std::set<std::string> queries;   // By id.
+    std::set<std::string> gateways;  // By name.
   };
   bool Apply(const catalog::v1::Command& command);
   void Deregister(const std::string& node, const std::string& service, const std::string& check);

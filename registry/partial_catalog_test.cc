@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "registry/image.h"
+#include "registry/prepared_query.h"
+#include "registry/remote_catalogs.h"
 
 namespace pharos::registry {
 namespace {
@@ -85,6 +90,37 @@ TEST(PartialCatalog, HasWhatItsPartsSayAndLetsGoOfWhatTheySayNoMore) {
   seen = partial.MakeSnapshot();
   EXPECT_EQ(seen->node_count(), 0u);
   EXPECT_GT(seen->index(), 0u);
+}
+
+TEST(PartialCatalog, HasTheIngressGatewaysThatItWasToldOfLast) {
+  const auto gateway = [](const std::string& name, const std::string& service) {
+    catalog::v1::Command command;
+    command.mutable_set_ingress_gateway()->set_name(name);
+    auto& listener = *command.mutable_set_ingress_gateway()->add_listeners();
+    listener.set_port(8443);
+    listener.add_services()->set_name(service);
+    return command;
+  };
+  Catalog whole("dc2");
+  PartialCatalog partial("dc2", false);
+  const auto tell = [&] {
+    catalog::v1::ImageChunk part;
+    WriteIngressPart(*whole.MakeSnapshot(), part);
+    EXPECT_EQ(partial.Set(IngressPart(), part), 0u);
+    return partial.MakeSnapshot();
+  };
+  ASSERT_TRUE(whole.Apply(1, gateway("edge", "web")).ok());
+  ASSERT_TRUE(whole.Apply(2, gateway("Gate", "web")).ok());
+  EXPECT_EQ(IngressGateways(*tell(), "web"), (std::vector<std::string>{"edge", "gate"}));
+  ASSERT_TRUE(whole.Apply(3, gateway("edge", "api")).ok());
+  catalog::v1::Command gone;
+  gone.mutable_delete_ingress_gateway()->set_name("gate");
+  ASSERT_TRUE(whole.Apply(4, gone).ok());
+  const auto seen = tell();
+  EXPECT_TRUE(IngressGateways(*seen, "web").empty());
+  EXPECT_EQ(IngressGateways(*seen, "api"), (std::vector<std::string>{"edge"}));
+  partial.Remove(IngressPart());
+  EXPECT_TRUE(IngressGateways(*partial.MakeSnapshot(), "api").empty());
 }
 
 TEST(PartialCatalog, TranslatesToWhatIsReachedFromOutside) {

@@ -208,19 +208,26 @@ std::vector<const Instance*> SelectInstances(const Snapshot& snapshot,
   return chosen;
 }
 
-std::vector<const Instance*> IngressInstances(const Snapshot& snapshot,
-                                              std::string_view lower_service) {
-  std::vector<const Instance*> instances;
+std::vector<std::string> IngressGateways(const Snapshot& snapshot, std::string_view lower_service) {
+  std::vector<std::string> names;
   for (const std::string_view service : {lower_service, kEveryService}) {
     const auto bound = snapshot.ingress().by_service.find(service);
     if (bound == snapshot.ingress().by_service.end()) continue;
-    for (const std::string& gateway : bound->second) {
-      const ServiceEntry* entry = snapshot.FindService(gateway);
-      if (entry == nullptr) continue;
-      for (const auto& instance : entry->instances) {
-        if (instance->service->details->kind == kIngressGateway)
-          instances.push_back(instance.get());
-      }
+    for (const std::string& name : bound->second) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::vector<const Instance*> IngressInstances(const Snapshot& snapshot,
+                                              std::string_view lower_service) {
+  std::vector<const Instance*> instances;
+  for (const std::string& gateway : IngressGateways(snapshot, lower_service)) {
+    const ServiceEntry* entry = snapshot.FindService(gateway);
+    if (entry == nullptr) continue;
+    for (const auto& instance : entry->instances) {
+      if (instance->service->details->kind == kIngressGateway) instances.push_back(instance.get());
     }
   }
   return instances;

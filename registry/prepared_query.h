@@ -64,7 +64,9 @@ std::vector<const Instance*> SelectInstances(
 const ServiceEntry* FindSelected(const Snapshot& snapshot,
                                  const catalog::v1::PreparedQuery::Selection& selection);
 
-// The instances, healthy or not, of the ingress gateways that let the service in.
+// The names (in lower case) of the ingress gateways that let the service in, and the instances of
+// these, healthy or not.
+std::vector<std::string> IngressGateways(const Snapshot& snapshot, std::string_view lower_service);
 std::vector<const Instance*> IngressInstances(const Snapshot& snapshot,
                                               std::string_view lower_service);
 

@@ -22,7 +22,8 @@ struct PartUse {
   std::atomic<Freshness> freshness{Freshness::kFresh};
 };
 // The parts that are told one by one, each by a text: a service, a service in the mesh, a node
-// alone, a node with all that is registered on it (names in lower case), or all prepared queries.
+// alone, a node with all that is registered on it (names in lower case), all prepared queries, or
+// which services all ingress gateways let in.
 inline std::string ServicePart(std::string_view lower_name) {
   return "s" + std::string(lower_name);
 }
@@ -34,6 +35,7 @@ inline std::string WholeNodePart(std::string_view lower_name) {
   return "w" + std::string(lower_name);
 }
 inline std::string QueriesPart() { return "Q"; }
+inline std::string IngressPart() { return "I"; }
 
 // By part.
 using PartUses = absl::flat_hash_map<std::string, std::shared_ptr<PartUse>>;

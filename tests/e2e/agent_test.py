@@ -40,6 +40,12 @@ def log_of(agent):
     return agent.log_path.read_text(errors="replace")
 
 
+def log_once_running(agent):
+    """With all that it says when it starts, which may come after its first answers."""
+    wire.until("the agent is running", lambda: "agent running!" in log_of(agent))
+    return log_of(agent)
+
+
 def reload(agent, outcome="Configuration reloaded"):
     """SIGHUP, until the agent says how it went; returns what it logged meanwhile."""
     before = len(log_of(agent))
@@ -58,8 +64,7 @@ class Start(unittest.TestCase):
     def test_banner_and_log(self):
         with lib.Agent() as agent:
             dns = agent.dns_port
-            wire.until("the agent is running", lambda: "agent running!" in log_of(agent))
-            log = log_of(agent)
+            log = log_once_running(agent)
             self.assertRegex(log, "^==> Starting Pharos agent...\n")
             for line in (r"Version: '\d+\.\d+\.\d+.*'", f"Node ID: '{UUID}'",
                          r"Node name: 'agent-1'", r"Datacenter: 'dc1' \(Segment: '<all>'\)",
@@ -92,7 +97,7 @@ class Start(unittest.TestCase):
                              ["1 1 1 0a000101.addr.dc1.consul."])
             self.assertEqual(agent.dig("warm.service.consul", "SRV").rdata(),
                              ["1 1 3 agent-1.node.dc1.consul."])
-            self.assertIn("Synced service: service=api-2", log_of(agent))
+            self.assertIn("Synced service: service=api-2", log_once_running(agent))
 
     def test_node_id_is_kept(self):
         config = ('data_dir = "{folder}/data" bind_addr = "127.0.0.1" '
@@ -151,8 +156,9 @@ class Start(unittest.TestCase):
             self.assertEqual(agent.dig("server-1.node.us-east-1.consul").rdata(), ["127.0.0.1"])
             wire.until("the check has passed",
                        lambda: agent.dig("primary.redis.service.consul", "SRV").status == "NOERROR")
-            self.assertIn("Datacenter: 'us-east-1'", log_of(agent))
-            self.assertIn("Gossip: true", log_of(agent))
+            log = log_once_running(agent)
+            self.assertIn("Datacenter: 'us-east-1'", log)
+            self.assertIn("Gossip: true", log)
 
     def test_configuration_of_client_libraries_harnesses(self):
         node_id = "6a4e7c3f-9f63-4f9c-8c1b-0d4d6e6b1f11"
@@ -166,7 +172,7 @@ class Start(unittest.TestCase):
         with PlainAgent(config, "config.json", {"empty.json": ""}) as agent:
             reply = agent.dig(f"node-{node_id}.node.consul")
             self.assertEqual(reply.rdata(), ["127.0.0.1"])
-            self.assertIn(f"Node ID: '{node_id}'", log_of(agent))
+            self.assertIn(f"Node ID: '{node_id}'", log_once_running(agent))
             self.assertEqual((agent.folder / "new/data/node-id").read_text().strip(), node_id)
 
 

@@ -130,6 +130,46 @@ class Datacenters(unittest.TestCase):
         self.assertEqual(status, 200, said)
         for agent in self.here:
             self.wait_addresses(agent, "theirs.query.dc2.consul", {"10.2.2.1"})
+        # It fails over from there, and this datacenter is another one then.
+        status, _, said = self.there.ask("POST", "/v1/query", {
+            "Name": "back", "Service": {"Service": "homely", "Failover": {"Datacenters": ["dc1"]}}})
+        self.assertEqual(status, 200, said)
+        self.here[0].ask("PUT", "/v1/catalog/register", {
+            "Node": "near", "Address": "10.1.2.1", "Service": {"Service": "homely"}})
+        for agent in self.here + [self.there]:
+            self.wait_addresses(agent, "back.query.dc2.consul", {"10.1.2.1"})
+
+    def test_host_names_lead_to_the_other_and_back(self):
+        self.here[0].ask("PUT", "/v1/catalog/register", {
+            "Node": "pointer", "Address": "10.1.5.1", "Service": {
+                "Service": "alias", "Address": "target.service.dc2.consul", "Port": 80}})
+        self.register("target", "home.service.consul", node="pointer")
+        self.here[0].ask("PUT", "/v1/catalog/register", {
+            "Node": "home", "Address": "10.1.5.2", "Service": {"Service": "home", "Port": 80}})
+        chain = ["home.service.consul.", "target.service.dc2.consul."]
+        for agent in self.here:
+            self.wait_addresses(agent, "alias.service.consul", {"10.1.5.2"})
+            reply = agent.dig("alias.service.consul")
+            self.assertEqual(sorted(reply.rdata(type="CNAME")), chain)
+            self.assertEqual(agent.dig("alias.service.consul", "SRV").rdata("additional", "A"),
+                             ["10.1.5.2"])
+
+    def test_ingress_gateways_of_the_other(self):
+        status, _, said = self.there.ask("PUT", "/v1/config", {
+            "Kind": "ingress-gateway", "Name": "gate",
+            "Listeners": [{"Port": 8443, "Protocol": "tcp", "Services": [{"Name": "inner"}]}]})
+        self.assertEqual(status, 200, said)
+        body = {"Node": "edge", "Address": "10.2.3.1",
+                "Service": {"Service": "gate", "Port": 8443, "Kind": "ingress-gateway"}}
+        self.assertEqual(self.there.ask("PUT", "/v1/catalog/register", body)[0], 200)
+        for agent in self.here:
+            self.wait_addresses(agent, "inner.ingress.dc2.consul", {"10.2.3.1"})
+            srv = agent.dig("inner.ingress.dc2.consul", "SRV")
+            self.assertEqual(srv.rdata(), ["1 1 8443 edge.node.dc2.consul."])
+            self.assertEqual(agent.dig("none.ingress.dc2.consul").status, "NXDOMAIN")
+        self.there.ask("DELETE", "/v1/config/ingress-gateway/gate")
+        for agent in self.here:
+            self.wait_addresses(agent, "inner.ingress.dc2.consul", set())
 
     def test_any_datacenter_is_the_nearest_that_has_instances(self):
         self.register("only-there", "10.2.4.1", node="any-node")

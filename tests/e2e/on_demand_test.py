@@ -51,6 +51,17 @@ class OnDemand(unittest.TestCase):
                 "Name": "find-web", "Service": {"Service": "web"}})
             self.assertEqual(status, 200, said)
             dc.wait(lambda: addresses(one, "find-web.query.consul") == right, "the query")
+            # Ingress gateways, that come and go.
+            status, _, said = one.ask("PUT", "/v1/config", {
+                "Kind": "ingress-gateway", "Name": "gate",
+                "Listeners": [{"Port": 8443, "Services": [{"Name": "web"}]}]})
+            self.assertEqual(status, 200, said)
+            one.ask("PUT", "/v1/catalog/register", {
+                "Node": "edge", "Address": "10.1.9.1",
+                "Service": {"Service": "gate", "Port": 8443, "Kind": "ingress-gateway"}})
+            dc.wait(lambda: addresses(one, "web.ingress.consul") == {"10.1.9.1"}, "the gateway")
+            self.assertEqual(one.ask("DELETE", "/v1/config/ingress-gateway/gate")[0], 200)
+            dc.wait(lambda: addresses(one, "web.ingress.consul") == set(), "it lets web in no more")
             self.assertIn("other-7", one.get("/v1/catalog/services"))
             self.assertEqual(one.port_of("other-7"), 1)
             # Beyond the bound, what was used longest ago goes.
