@@ -76,7 +76,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
       if (stream_ == nullptr) {
         begin = NewStream();
         if (begin == nullptr) return CountDropped();
-      } else if (!stream_->held) {
+      } else if (!stream_->held || stream_->over) {
         return CountDropped();  // It is about to end.
       }
       queued_octets_ += octets;
@@ -94,7 +94,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     {
       const std::lock_guard lock(mutex_);
       if (closed_) return false;
-      if (stream_ != nullptr) return stream_->sent && stream_->held;
+      if (stream_ != nullptr) return stream_->sent && stream_->held && !stream_->over;
       begin = NewStream();
     }
     // Its first envelope is empty then.
@@ -133,13 +133,23 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
       StartWrite(&envelope);
       StartCall();
     }
+    // The server sends nothing before the end, so this is the end: of a connection that is lost,
+    // say, which is else not noticed before something is written to it.
+    void OnReadInitialMetadataDone(bool) override {
+      pipe->SetOver(*this);
+      if (pipe->TakeHoldIfOver(*this)) RemoveHold();
+    }
     void OnWriteDone(bool ok) override {
       if (!ok) {
         if (pipe->TakeHold(*this)) RemoveHold();
         return;
       }
       const bool first = pipe->SetSent(*this);
-      if (pipe->NextEnvelope(envelope)) StartWrite(&envelope);
+      if (pipe->NextEnvelope(envelope)) {
+        StartWrite(&envelope);
+      } else if (pipe->TakeHoldIfOver(*this)) {
+        RemoveHold();
+      }
       if (first && pipe->shared_->options.on_connected != nullptr) {
         pipe->shared_->options.on_connected(pipe->to_);
       }
@@ -156,6 +166,7 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
     // Under the pipe's mutex.
     bool sent = false;
     bool held = true;
+    bool over = false;
   };
 
   // Null while it is too early to try again.
@@ -174,6 +185,17 @@ class PeerClient::Pipe : public std::enable_shared_from_this<Pipe> {
   bool TakeHold(Stream& stream) {
     const std::lock_guard lock(mutex_);
     return std::exchange(stream.held, false);
+  }
+
+  void SetOver(Stream& stream) {
+    const std::lock_guard lock(mutex_);
+    stream.over = true;
+  }
+  // The same where the stream is over. Not while something is being written, or about to be: the
+  // stream must live until that has ended, which takes the hold.
+  bool TakeHoldIfOver(Stream& stream) {
+    const std::lock_guard lock(mutex_);
+    return stream.over && !writing_ && std::exchange(stream.held, false);
   }
 
   void FirstEnvelope(peer::v1::Envelope& envelope) {

@@ -524,7 +524,7 @@ void RaftNode::PumpReads() {
   }
   const uint64_t leader = engine_.leader();
   if (leader == 0 || leader == engine_.id()) return;
-  // All that wait now are asked for by one request for each mode.
+  bool sent = true;
   for (WaitingRead& read : std::exchange(reads_, {})) {
     if (read.answer != nullptr) {
       read.answer(NoLeader());
@@ -535,7 +535,8 @@ void RaftNode::PumpReads() {
     message.mutable_read_index()->set_id(id);
     message.mutable_read_index()->set_consistent(read.mode == ReadMode::kConsistent);
     read.index.reset();
-    if (host_.SendTo(leader, std::move(message))) {
+    sent = sent && host_.SendTo(leader, std::move(message));
+    if (sent) {
       asked_reads_.emplace(id, std::move(read));
     } else {
       reads_.push_back(std::move(read));

@@ -55,6 +55,8 @@ class Trio {
   }
   uint64_t follower() { return leader() == 1 ? 2 : 1; }
   void TakeDown(uint64_t id, Down how) { at(id).down = how; }
+  // Nothing leaves the server, though all are up.
+  void CutOff(uint64_t id, bool cut) { at(id).cut_off = cut; }
   void LoseConnectionsTo(uint64_t id) {
     for (uint64_t other = 1; other <= kServers; ++other) {
       if (other != id) node(other).PeerLost(id);
@@ -113,7 +115,7 @@ class Trio {
       });
       return true;
     }
-    bool Reaches(uint64_t to) override { return trio->at(to).down != Down::kRefuses; }
+    bool Reaches(uint64_t to) override { return !cut_off && trio->at(to).down != Down::kRefuses; }
     void SendSnapshotTo(uint64_t, peer::v1::InstallSnapshot,
                         std::shared_ptr<const RaftBuffer>) override {}
     void RunElsewhere(std::function<void()> work, std::function<void()> done) override {
@@ -131,6 +133,7 @@ class Trio {
     Trio* trio = nullptr;
     uint64_t id = 0;
     Down down = Down::kNot;
+    bool cut_off = false;
     MemoryDiskContent content;
     std::unique_ptr<MemoryDisk> disk;
     std::unique_ptr<RaftNode> node;
@@ -186,6 +189,26 @@ TEST(RaftNode, AChangeThatNobodyCanBeHandedIsRefusedAfterTheHoldTimeAndNotDone) 
   while (!outcome && trio.now_ms() < began + 2 * kHoldMs) trio.Beat();
   ASSERT_TRUE(outcome.has_value());
   EXPECT_EQ(outcome->status(), absl::UnavailableError("No cluster leader"));
+}
+
+TEST(RaftNode, WhatCannotBeSentForAMomentIsSentAfterIt) {
+  Trio trio;
+  const uint64_t asked = trio.follower(), leader = trio.leader();
+  std::optional<absl::StatusOr<uint64_t>> outcome;
+  std::optional<absl::Status> read;
+  trio.CutOff(asked, true);
+  trio.node(asked).Propose(Change(outcome));
+  trio.node(asked).Read(ReadMode::kConsistent, [&read](const absl::Status& to) { read = to; });
+  trio.Beat();
+  EXPECT_FALSE(outcome.has_value());
+  EXPECT_FALSE(read.has_value());
+  trio.CutOff(asked, false);
+  for (int i = 0; i < 3; ++i) trio.Beat();
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_TRUE(outcome->ok()) << outcome->status();
+  ASSERT_TRUE(read.has_value());
+  EXPECT_TRUE(read->ok()) << *read;
+  EXPECT_EQ(trio.leader(), leader);
 }
 
 // Such as a machine without power: nothing says that the connection is gone.

@@ -178,11 +178,13 @@ class Answerer {
   std::optional<Name> FollowOutside(const Name& target, RrType type, Section section,
                                     std::optional<uint32_t> ttl_s);
   // Whether the catalog that this answer is made from does not say what the name stands for.
-  bool IsElsewhere(const NameQuestion& target) const;
+  bool IsElsewhere(const NameQuestion& target);
   void FollowElsewhere(const Name& target, RrType type, Section section,
                        std::optional<uint32_t> ttl_s);
   bool AddFollowed(std::span<const Record* const> records, RrType type, Section section,
                    std::optional<uint32_t> ttl_s);
+  // Has the recursors asked, unless they are already, or about too many names.
+  void Need(const UpstreamQuestion& question);
   bool IsOurs(const Name& name) const;
   // By the standard, a chain's RCODE is that of the name it ends at, and where it ends with
   // nothing, there is the SOA record (RFC 6604 section 3, RFC 2308 section 2).
@@ -206,6 +208,7 @@ class Answerer {
   uint16_t addr_suffix_offset_ = 0;
   std::vector<UpstreamQuestion> needed_;
   std::unique_ptr<NeededPart> needed_part_;
+  size_t followed_ = 0;  // Names that were answered elsewhere.
   registry::Freshness part_freshness_ = registry::Freshness::kFresh;  // Of what was looked for.
   Rcode chain_end_ = Rcode::kNoError;  // Of the name that a chain of CNAMEs ends at.
   // What candidates were chosen from, where the snapshot has nothing ready.

@@ -127,7 +127,8 @@ std::vector<std::string> Answerer::FailOverOrder(const QueryFailover& failover) 
 }
 
 std::optional<Handled> Answerer::FailOver() {
-  if (context_.others == nullptr) return std::nullopt;
+  // What a query failed over to does not go on to others.
+  if (context_.others == nullptr || context_.query_snapshot != nullptr) return std::nullopt;
   const auto resolved = ResolveQueryName(question_.name);
   if (!resolved.ok()) return std::nullopt;
   const auto& selection = resolved->definition().service();
@@ -141,7 +142,6 @@ std::optional<Handled> Answerer::FailOver() {
       if (!believed || registry::SelectInstances(home->snapshot, selection).empty()) continue;
       if (explains()) Tell("failover", "answered by the datacenter \"" + name + "\", this one");
       AnswerContext here = *home;
-      here.others = nullptr;
       here.query_snapshot = &snapshot_;
       return Answerer(query_, here, reply_).Answer();
     }

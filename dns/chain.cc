@@ -74,6 +74,7 @@ void Answerer::Follow(Name target, uint16_t target_offset, RrType type, Section 
     std::optional<Candidates> candidates;
     if (NamesInstances(question.form)) {
       Found found = FindCandidates(question);
+      if (needed_part_ != nullptr) return;
       if (!found.candidates) {
         if (section == Section::kAnswer) EndChain(question, found.otherwise);
         return;
@@ -180,11 +181,7 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
     return external.question == question;
   });
   if (known == context_.external.end()) {
-    const bool asked = std::ranges::find(needed_, question) != needed_.end();
-    if (context_.may_resolve && !asked &&
-        needed_.size() + context_.external.size() < kExternalNamesMax) {
-      needed_.push_back(question);
-    }
+    Need(question);
     return std::nullopt;
   }
   const UpstreamAnswer& answer = known->answer;
@@ -206,22 +203,34 @@ std::optional<Name> Answerer::FollowOutside(const Name& target, RrType type, Sec
   return back;
 }
 
-bool Answerer::IsElsewhere(const NameQuestion& target) const {
+void Answerer::Need(const UpstreamQuestion& question) {
+  const bool asked = std::ranges::find(needed_, question) != needed_.end();
+  if (context_.may_resolve && !asked &&
+      needed_.size() + context_.external.size() < kExternalNamesMax) {
+    needed_.push_back(question);
+  }
+}
+
+bool Answerer::IsElsewhere(const NameQuestion& target) {
   // A name without a datacenter means the agent's own.
   const bool other = target.datacenter.empty() ? context_.home != nullptr
                                                : target.datacenter != config_.datacenter;
   if (other || context_.parts == nullptr) return other;
   // Nodes come with the services on them.
   if (target.form == NameForm::kNode && snapshot_.FindNode(target.name) != nullptr) return false;
+  // It may be wanted already for another name.
+  std::unique_ptr<NeededPart> wanted = std::move(needed_part_);
   const std::string part = PartOf(target);
-  return !part.empty() && !context_.parts->contains(part);
+  const bool lacks = Lacks(part);
+  needed_part_ = std::move(wanted);
+  return lacks || part_freshness_ == registry::Freshness::kExpired;
 }
 
 // A name of ours that this catalog says nothing of: as the agent answers it when it is asked for by
 // itself.
 void Answerer::FollowElsewhere(const Name& target, RrType type, Section section,
                                std::optional<uint32_t> ttl_s) {
-  if (context_.depth >= kDatacentersMax) return;
+  if (context_.depth >= kDatacentersMax || ++followed_ > kExternalNamesMax) return;
   AnswerContext context = context_.home != nullptr ? *context_.home : context_;
   context.depth = context_.depth + 1;
   context.is_any = false;
@@ -236,11 +245,14 @@ void Answerer::FollowElsewhere(const Name& target, RrType type, Section section,
   query.qname = target;
   query.qtype = type;
   query.question = asked;
-  std::vector<uint8_t> reply(kMessageOctetsMax);
+  std::vector<uint8_t> reply(limits_.octets_max);
   Handled handled = Answerer(query, context, reply).Answer();
-  // Once these are there, the whole query is answered again.
-  if (handled.part != nullptr) needed_part_ = std::move(handled.part);
-  needed_.insert(needed_.end(), handled.needed.begin(), handled.needed.end());
+  // Once these are there, the whole query is answered again; addresses of targets do not keep it
+  // waiting where others could not be had.
+  const bool waits = section == Section::kAnswer || context_.unavailable == nullptr ||
+                     context_.unavailable->empty();
+  if (handled.part != nullptr && waits) needed_part_ = std::move(handled.part);
+  for (const UpstreamQuestion& needed : handled.needed) Need(needed);
   if (handled.outcome != Outcome::kReply) return;
   UpstreamQuery known;
   known.question.qname = known.spelled = target;
@@ -251,15 +263,15 @@ void Answerer::FollowElsewhere(const Name& target, RrType type, Section section,
   const MutableOctets message = MutableOctets(reply).first(handled.reply_octets);
   const bool cut = (LoadU16(&message[2]) & kFlagTc) != 0;
   if (ReadUpstreamReply(known, Transport::kTcp, message, answer) != ReplyKind::kAnswer) return;
-  cut_ = cut_ || (cut && section == Section::kAnswer);
+  cut_partial_ = cut_partial_ || (cut && section == Section::kAnswer);
   std::vector<const Record*> records;
   for (const Record& record : answer.answer) {
     if (record.owner == query_.qname) break;  // A loop stops at its first repeat.
     records.push_back(&record);
   }
   if (!AddFollowed(records, type, section, ttl_s)) return;
-  const bool is_end = answer.answer.empty() && !answer.authority.empty();
-  if (section == Section::kAnswer && (is_end || answer.rcode == Rcode::kNxDomain)) {
+  // There is an SOA record where it ends with nothing.
+  if (section == Section::kAnswer && !answer.authority.empty()) {
     EndChainWith(answer);
   }
 }
@@ -272,7 +284,8 @@ bool Answerer::AddFollowed(std::span<const Record* const> records, RrType type, 
   for (const Record* const each : records) {
     const Record& record = *each;
     const bool address = record.type == RrType::kA || record.type == RrType::kAaaa;
-    const bool wanted = record.type == RrType::kCname || record.type == TypeToFollow(type);
+    const bool wanted = record.type == RrType::kCname || record.type == TypeToFollow(type) ||
+                        (type == RrType::kAny && address);
     if (!wanted || (section == Section::kAdditional && !address && type != RrType::kA)) continue;
     const bool same_rrset =
         last != nullptr && last->type == record.type && last->owner == record.owner;

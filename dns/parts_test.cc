@@ -265,6 +265,16 @@ TEST_F(Parts, AQueryOfAnotherDatacenterFailsOverFromThere) {
               ElementsAre(name + " 0 IN SRV 1 1 0 0a010001.addr.dc1.consul."));
   own_ = Of("dc1", "", {}).snapshot;
   EXPECT_THAT(Ask(name).Status(), StartsWith("NXDOMAIN"));
+  // Wherever it is answered from, names without a datacenter are this one's.
+  own_ = Of("dc1", "10.1.0.1", {}).snapshot;
+  catalogs_.datacenters["dc3"] = Of("dc3", "web.service.consul", {"sweb"});
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN CNAME web.service.consul.",
+                                            "web.service.consul. 0 IN A 10.1.0.1"));
+  catalogs_.datacenters["dc3"] = Of("dc3", "", {"sweb"});
+  own_ = Of("dc1", "web.service.dc4.consul", {}).snapshot;
+  Know("dc4", Of("dc4", "10.4.0.1", {"sweb"}));
+  EXPECT_THAT(Ask(name).answer, ElementsAre(name + " 0 IN CNAME web.service.dc4.consul.",
+                                            "web.service.dc4.consul. 0 IN A 10.4.0.1"));
 }
 
 TEST_F(Parts, TheNearestToWhoAsksForAQueryOfAnotherDatacenterIsThisOne) {

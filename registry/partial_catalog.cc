@@ -204,7 +204,7 @@ size_t PartialCatalog::Set(const std::string& part, const catalog::v1::ImageChun
     } else if (record.has_gateway()) {
       catalog::v1::Command command;
       *command.mutable_set_ingress_gateway() = record.gateway().gateway();
-      now.gateways.insert(record.gateway().gateway().name());
+      now.gateways.insert(LowerCase(record.gateway().gateway().name()));
       if (!Apply(command)) ++left_out;
     }
   }

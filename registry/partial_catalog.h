@@ -38,7 +38,7 @@ class PartialCatalog {
     // Of each node (lower case), which services are this part's, by id.
     std::map<std::string, std::set<std::string>> services;
     std::set<std::string> queries;   // By id.
-    std::set<std::string> gateways;  // By name.
+    std::set<std::string> gateways;  // By name, in lower case.
   };
   bool Apply(const catalog::v1::Command& command);
   void Deregister(const std::string& node, const std::string& service, const std::string& check);

@@ -113,9 +113,12 @@ TEST(PartialCatalog, HasTheIngressGatewaysThatItWasToldOfLast) {
   ASSERT_TRUE(whole.Apply(2, gateway("Gate", "web")).ok());
   EXPECT_EQ(IngressGateways(*tell(), "web"), (std::vector<std::string>{"edge", "gate"}));
   ASSERT_TRUE(whole.Apply(3, gateway("edge", "api")).ok());
+  // One that is spelled otherwise is the same.
+  ASSERT_TRUE(whole.Apply(4, gateway("gate", "web")).ok());
+  EXPECT_EQ(IngressGateways(*tell(), "web"), (std::vector<std::string>{"gate"}));
   catalog::v1::Command gone;
   gone.mutable_delete_ingress_gateway()->set_name("gate");
-  ASSERT_TRUE(whole.Apply(4, gone).ok());
+  ASSERT_TRUE(whole.Apply(5, gone).ok());
   const auto seen = tell();
   EXPECT_TRUE(IngressGateways(*seen, "web").empty());
   EXPECT_EQ(IngressGateways(*seen, "api"), (std::vector<std::string>{"edge"}));
