@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "base/file.h"
 
 namespace pharos::cluster {
@@ -109,7 +110,7 @@ TEST(LogSegment, RemovesWhatATruncationLeftThatWasCutShort) {
   std::filesystem::remove_all(folder);
   ASSERT_TRUE(CreateDirectories(folder).ok());
   for (const std::string& name : whole) {
-    ASSERT_TRUE(ReplaceFileLoosely(folder + "/" + name, "x").ok());
+    ASSERT_TRUE(ReplaceFileLoosely(absl::StrCat(folder, "/", name), "x").ok());
   }
   ASSERT_TRUE(ReplaceFileLoosely(folder + "/0000000000000005-0000000000000007", "x").ok());
   EXPECT_TRUE(UndoTruncation(folder).ok());
