@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -253,20 +254,25 @@ void RaftNode::PumpProposals() {
       ProposeBatch(TakeBatch());
       continue;
     }
-    // What another server forwarded here goes back: it may know better by now.
-    if (proposals_.front().from_peer) {
-      const Waiting waiting = std::move(proposals_.front());
-      proposals_.pop_front();
-      waiting.proposal.done(NoLeader());
-      continue;
-    }
+    ReturnForwarded();
     const uint64_t leader = engine_.leader();
-    if (leader == 0 || leader == engine_.id()) return;
+    if (proposals_.empty() || leader == 0 || leader == engine_.id()) return;
     if (forwarded_.size() >= kInflightMax) return;
     // What is on its way when a server dies may be done or not. What still waits for a connection
     // to one that is gone is not, and the next leader takes it.
     if (!host_.Reaches(leader) || !ForwardBatch(leader, TakeBatch())) return;
   }
+}
+
+// What another server forwarded here goes back, as that may know better by now. Sent on, it might
+// be done after a later change that was already acknowledged: who forwarded it does not wait for
+// ever.
+void RaftNode::ReturnForwarded() {
+  const auto is_own = [](const Waiting& waiting) { return !waiting.from_peer; };
+  const auto begin = std::stable_partition(proposals_.begin(), proposals_.end(), is_own);
+  Batch forwarded(std::make_move_iterator(begin), std::make_move_iterator(proposals_.end()));
+  proposals_.erase(begin, proposals_.end());
+  Fail(forwarded, NoLeader());
 }
 
 RaftNode::Batch RaftNode::TakeBatch() {

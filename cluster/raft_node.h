@@ -209,6 +209,7 @@ class RaftNode : private RaftEngineHost {
   void NoticeLeader();
   void AskReadsAnew();
   void PumpProposals();
+  void ReturnForwarded();
   void ProposeBatch(Batch batch);
   // False: it could not be sent, and waits again.
   bool ForwardBatch(uint64_t leader, Batch batch);

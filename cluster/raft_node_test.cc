@@ -211,6 +211,23 @@ TEST(RaftNode, WhatCannotBeSentForAMomentIsSentAfterIt) {
   EXPECT_EQ(trio.leader(), leader);
 }
 
+TEST(RaftNode, WhatWasForwardedToOneThatDoesNotLeadIsSentBackAndNotOn) {
+  Trio trio;
+  RaftNode& node = trio.node(trio.follower());
+  std::optional<absl::StatusOr<uint64_t>> own, forwarded, last;
+  node.Propose(Change(own));
+  node.Propose(Change(forwarded), /*from_peer=*/true);
+  node.Propose(Change(last));
+  node.Settle();
+  ASSERT_TRUE(forwarded.has_value());
+  EXPECT_EQ(forwarded->status(), absl::UnavailableError("No cluster leader"));
+  for (int i = 0; i < 3; ++i) trio.Beat();
+  ASSERT_TRUE(own.has_value());
+  EXPECT_TRUE(own->ok()) << own->status();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_TRUE(last->ok()) << last->status();
+}
+
 // Such as a machine without power: nothing says that the connection is gone.
 TEST(RaftNode, WhatASilentLeaderWasAskedIsKnownToBeUnknownSoonAfterTheNextOneLeads) {
   Trio trio;
