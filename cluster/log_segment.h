@@ -1,11 +1,11 @@
 // What a crash may have left of libraft's log segments that libraft itself does not cope with.
 //
-// Segments that were being written to: libraft takes the first
-// entries that it cannot read for a write that was cut short, and forgets all that stands behind
-// them. If anything whole stands behind, they were acknowledged, and the disk has damaged them.
-// Source: libraft 0.22's raft_uv (uv_segment.c, uv_encoding.c): a format, then batches, each of two
-// CRCs, the number of its entries, for each its term, type and length, and their octets. Segments
-// are made of zeros beforehand.
+// Segments that were being written to: libraft takes the first entries that it cannot read for a
+// write that was cut short, and forgets all that stands behind them. If anything whole stands
+// behind, they were acknowledged, and the disk has damaged them. Source: libraft 0.22's raft_uv
+// (uv_segment.c, uv_encoding.c): a format, then batches, each of two CRCs, the number of its
+// entries, for each its term, type and length, and their octets. Segments are made of zeros
+// beforehand.
 #pragma once
 
 #include <cstddef>

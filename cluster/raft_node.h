@@ -55,7 +55,7 @@ class RaftNodeHost {
   // Whether what is sent now goes over a connection that is known to work. When there is none, one
   // is begun, and a Settle follows once it works.
   virtual bool Reaches(uint64_t to) = 0;
-  // The same; RaftNode::SnapshotSent is called at its end.
+  // As SendTo; RaftNode::SnapshotSent is called at its end.
   virtual void SendSnapshotTo(uint64_t to, peer::v1::InstallSnapshot info,
                               std::shared_ptr<const RaftBuffer> data) = 0;
   virtual void RunElsewhere(std::function<void()> work, std::function<void()> done) = 0;

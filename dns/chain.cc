@@ -237,10 +237,9 @@ void Answerer::FollowElsewhere(const Name& target, RrType type, Section section,
   context.query_snapshot = nullptr;
   context.explanation = nullptr;
   std::vector<uint8_t> asked(target.wire().begin(), target.wire().end());
-  for (const auto value : {static_cast<uint16_t>(type), static_cast<uint16_t>(RrClass::kIn)}) {
-    asked.push_back(static_cast<uint8_t>(value >> 8));
-    asked.push_back(static_cast<uint8_t>(value));
-  }
+  asked.resize(target.size() + 4);
+  StoreU16(&asked[target.size()], static_cast<uint16_t>(type));
+  StoreU16(&asked[target.size() + 2], static_cast<uint16_t>(RrClass::kIn));
   Query query = query_;
   query.qname = target;
   query.qtype = type;
