@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/escaping.h"
@@ -27,6 +28,18 @@ uint64_t SecureRandomU64() {
   uint64_t value;
   std::memcpy(&value, octets.data(), sizeof value);
   return value;
+}
+
+void SecureRandomBuffer::Fill(MutableOctets target) {
+  if (target.size() > octets_.size()) return SecureRandom(target);
+  if (octets_.size() - used_ < target.size()) {
+    SecureRandom(octets_);
+    used_ = 0;
+  }
+  const MutableOctets given = MutableOctets(octets_).subspan(used_, target.size());
+  std::ranges::copy(given, target.begin());
+  std::ranges::fill(given, 0);
+  used_ += target.size();
 }
 
 std::string NewUuid() {

@@ -29,8 +29,9 @@ void DrawSparse(std::span<const uint32_t> from, size_t count, Random& random,
                 AnswerScratch& scratch) {
   NextStamp(from.size(), scratch);
   scratch.order.clear();
+  Random::Draws draws(random);
   while (scratch.order.size() < count) {
-    const uint32_t drawn = random.Below(static_cast<uint32_t>(from.size()));
+    const uint32_t drawn = draws.Below(static_cast<uint32_t>(from.size()));
     if (scratch.stamps[drawn] == scratch.stamp) continue;
     scratch.stamps[drawn] = scratch.stamp;
     scratch.order.push_back(from[drawn]);
@@ -103,8 +104,9 @@ std::span<const uint32_t> Sample(const Population& from, size_t count, Random& r
   }
   std::copy(from.positions.begin(), from.positions.end(), order);
   const size_t draws = std::min(count, from.size() - std::min<size_t>(from.size(), 1));
+  Random::Draws drawn(random);
   for (size_t i = 0; i < draws; ++i) {
-    std::swap(order[i], order[i + random.Below(static_cast<uint32_t>(from.size() - i))]);
+    std::swap(order[i], order[i + drawn.Below(static_cast<uint32_t>(from.size() - i))]);
   }
   return {order, count};
 }

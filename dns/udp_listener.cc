@@ -3,6 +3,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -78,12 +79,14 @@ size_t WriteLocalAddress(const IpAddress& local, MutableOctets control) {
 
 UdpListener::UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler)
     : poll_(new uv_poll_t),
+      before_wait_(new uv_prepare_t),
       socket_(std::move(socket)),
       handler_(handler),
       bound_(BoundAddress(socket_)),
       wildcard_(bound_.ip.IsUnspecified()),
       requests_(kBatch),
-      replies_(socket_.fd(), counters_.replies) {
+      replies_(socket_.fd(), counters_.replies),
+      late_(kBatch) {
   const int on = 1;
   if (wildcard_) {
     const bool v4 = bound_.ip.is_v4();
@@ -101,9 +104,14 @@ UdpListener::UdpListener(uv_loop_t* loop, Socket socket, QueryHandler& handler)
   CHECK(uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
           static_cast<UdpListener*>(poll->data)->OnReadable();
         }) == 0);
+  CHECK(uv_prepare_init(loop, before_wait_) == 0);
+  before_wait_->data = this;
 }
 
 UdpListener::~UdpListener() {
+  replies_.Flush();
+  uv_close(reinterpret_cast<uv_handle_t*>(before_wait_),
+           [](uv_handle_t* prepare) { delete reinterpret_cast<uv_prepare_t*>(prepare); });
   uv_poll_stop(poll_);
   uv_close(reinterpret_cast<uv_handle_t*>(poll_),
            [](uv_handle_t* poll) { delete reinterpret_cast<uv_poll_t*>(poll); });
@@ -114,10 +122,11 @@ void UdpListener::OnReadable() {
   const absl::Duration since_last =
       absl::Milliseconds(static_cast<int64_t>(began_ms - std::exchange(turn_began_ms_, began_ms)));
   bool emptied = false;
-  for (int i = 0; i < kBatchesPerTurn && !emptied; ++i) {
-    const int count = ReceiveBatch();
+  int count = kBusyMin;
+  for (int i = 0; i < kBatchesPerTurn && count >= kBusyMin; ++i) {
+    count = ReceiveBatch();
     if (count > 0) HandleBatch(count);
-    emptied = count < static_cast<int>(kBatch);
+    emptied = emptied || count < static_cast<int>(kBatch);
   }
   if (!emptied) {
     const Backlog::Turn turn{since_last, kBatch * kBatchesPerTurn,
@@ -134,6 +143,7 @@ void UdpListener::StampArrivals(bool on) {
   // Without it nothing is shed, which is no worse than before.
   if (setsockopt(socket_.fd(), SOL_SOCKET, SO_TIMESTAMPNS, &value, sizeof value) == 0) {
     stamping_ = on;
+    used_ = kBatch;  // All of them are made with or without room for it.
   }
 }
 
@@ -146,19 +156,23 @@ uint32_t UdpListener::ReadMemory(int index) const {
 
 void UdpListener::ReadKernelDrops() { counters_.kernel_dropped.Set(ReadMemory(SK_MEMINFO_DROPS)); }
 
-int UdpListener::ReceiveBatch() {
+void UdpListener::PrepareToReceive(size_t i) {
   const bool control = wildcard_ || stamping_;
-  for (size_t i = 0; i < kBatch; ++i) {
-    msghdr& header = received_[i].msg_hdr;
-    header.msg_name = &requests_[i].from;
-    header.msg_namelen = sizeof requests_[i].from;
-    header.msg_iov = &requests_[i].vector;
-    header.msg_iovlen = 1;
-    header.msg_control = control ? requests_[i].control.octets.data() : nullptr;
-    header.msg_controllen = control ? requests_[i].control.octets.size() : 0;
-  }
+  msghdr& header = received_[i].msg_hdr;
+  header.msg_name = &requests_[i].from;
+  header.msg_namelen = sizeof requests_[i].from;
+  header.msg_iov = &requests_[i].vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control ? requests_[i].control.octets.data() : nullptr;
+  header.msg_controllen = control ? requests_[i].control.octets.size() : 0;
+}
+
+int UdpListener::ReceiveBatch() {
+  for (size_t i = 0; i < used_; ++i) PrepareToReceive(i);
+  used_ = 0;
   const int count = recvmmsg(socket_.fd(), received_.data(), kBatch, MSG_DONTWAIT, nullptr);
   if (count > 0) {
+    used_ = static_cast<size_t>(count);
     counters_.received.Add(static_cast<uint64_t>(count));
     counters_.batches.Add();
   }
@@ -180,6 +194,7 @@ void UdpListener::HandleBatch(int count) {
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     messages[i] = Octets(requests_[i].octets).first(received_[i].msg_len);
   }
+  handling_ = true;
   handler_.BeginBatch();
   handler_.LookAhead(std::span(messages).first(static_cast<size_t>(count)));
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
@@ -209,9 +224,30 @@ void UdpListener::HandleBatch(int count) {
   }
   handler_.EndBatch();
   replies_.Flush();
+  handling_ = false;
 }
 
+// Late replies come in bunches, as what they waited for does, so they leave together.
 void UdpListener::Send(const ReplyPath& path, Octets message) {
+  // Room in the batch is where a reply is being written.
+  if (handling_) return SendAtOnce(path, message);
+  const MutableOctets room = replies_.Room();
+  std::ranges::copy(message, room.begin());
+  Late& late = late_[late_next_++ % kBatch];
+  ReplyTarget target{&late.to, path.client.ToSockaddr(late.to), {}};
+  if (path.local_ip_known) {
+    const size_t octets = WriteLocalAddress(path.local_ip, late.control.octets);
+    target.local = Octets(late.control.octets).first(octets);
+  }
+  replies_.Add(target, message.size());
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(before_wait_)) != 0) return;
+  uv_prepare_start(before_wait_, [](uv_prepare_t* prepare) {
+    static_cast<UdpListener*>(prepare->data)->replies_.Flush();
+    uv_prepare_stop(prepare);
+  });
+}
+
+void UdpListener::SendAtOnce(const ReplyPath& path, Octets message) {
   sockaddr_storage to;
   ControlData control;
   iovec vector{const_cast<uint8_t*>(message.data()), message.size()};

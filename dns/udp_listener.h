@@ -36,6 +36,9 @@ class UdpListener : public Listener {
   static constexpr size_t kBatch = ReplyBatch::kMax;
   // Batches in one turn of the loop, so that TCP and timers get theirs under full load.
   static constexpr int kBatchesPerTurn = 8;
+  // After so many queries it is likely that more have come meanwhile, and to look for them at once
+  // is cheaper than to ask the loop.
+  static constexpr int kBusyMin = 4;
   // A larger datagram is no query anybody means; it is cut, and then malformed.
   static constexpr size_t kRequestOctetsMax = 4096;
 
@@ -62,11 +65,22 @@ class UdpListener : public Listener {
   uint32_t ReadMemory(int index) const;
   // Whether datagrams come with the time of their arrival from now on.
   void StampArrivals(bool on);
+  // Makes the `i`-th header ready for the next datagram.
+  void PrepareToReceive(size_t i);
   int ReceiveBatch();
   void HandleBatch(int count);
   ReplyPath PathOf(const Request& request, const msghdr& header);
+  void SendAtOnce(const ReplyPath& path, Octets message);
+
+  // Where a reply goes that was not ready when its query was handled.
+  struct Late {
+    sockaddr_storage to;
+    ControlData control;
+  };
 
   uv_poll_t* poll_;
+  // Runs before the loop next waits, while there are late replies in the batch.
+  uv_prepare_t* before_wait_;
   Socket socket_;
   QueryHandler& handler_;
   const SocketAddress bound_;
@@ -76,8 +90,12 @@ class UdpListener : public Listener {
   uint64_t turn_began_ms_ = 0;  // By the loop's clock.
   std::vector<Request> requests_;
   std::array<mmsghdr, kBatch> received_{};
+  size_t used_ = kBatch;  // Headers of received_ that the kernel wrote into.
   UdpCounters counters_;
   ReplyBatch replies_;
+  bool handling_ = false;  // The batch is that of queries being handled.
+  std::vector<Late> late_;
+  size_t late_next_ = 0;
 };
 
 }  // namespace pharos::dns

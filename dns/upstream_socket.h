@@ -1,5 +1,5 @@
-// Sockets to recursors on a libuv loop: each carries one query and its reply, then is closed, so
-// that every query has a port of its own that nobody can guess (RFC 5452 section 9.2).
+// TCP towards recursors on a libuv loop: each connection carries one query and its reply, then is
+// closed.
 #pragma once
 
 #include <uv.h>
@@ -13,12 +13,12 @@
 
 namespace pharos::dns {
 
-// Told what happens on a socket. It may close that socket from within a call.
+// Told what happens to an exchange. It may end that exchange from within a call.
 class UpstreamSocketOwner {
  public:
   // A whole message, without TCP's length; overwritten at will, gone after the call.
   virtual void OnMessage(uint64_t exchange, const SocketAddress& source, MutableOctets message) = 0;
-  // Nothing will come any more: refused, reset, closed. Not called from within Open or Send.
+  // Nothing will come any more: refused, reset, closed. Not called from within what opens or sends.
   virtual void OnError(uint64_t exchange) = 0;
   // The handle of a closed socket is gone from the loop.
   virtual void OnClosed() = 0;
@@ -37,27 +37,32 @@ class UpstreamSocket {
   };
   using Owned = std::unique_ptr<UpstreamSocket, Close>;
 
-  // A socket towards `upstream`; the owner is borrowed and outlives OnClosed. nullptr: the system
-  // has no socket for us, or no route.
-  static Owned OpenUdp(uv_loop_t* loop, UpstreamSocketOwner& owner, uint64_t exchange,
-                       const SocketAddress& upstream);
-  static Owned OpenTcp(uv_loop_t* loop, UpstreamSocketOwner& owner, uint64_t exchange,
-                       const SocketAddress& upstream);
+  // Connects to `upstream`, and sends the message (without TCP's length) as soon as that is done.
+  // The owner is borrowed and outlives OnClosed, which is called even for what did not open.
+  // nullptr: the system has no socket for us, or no route.
+  static Owned Open(uv_loop_t* loop, UpstreamSocketOwner& owner, uint64_t exchange,
+                    const SocketAddress& upstream, Octets message);
 
-  // Sends a message without TCP's length; over TCP once, as soon as the connection stands. False:
-  // the system would not take it.
-  virtual bool Send(Octets message) = 0;
+ private:
+  UpstreamSocket(uv_loop_t* loop, UpstreamSocketOwner& owner, uint64_t exchange,
+                 const SocketAddress& upstream, Octets message);
+  ~UpstreamSocket() = default;
 
- protected:
-  UpstreamSocket(UpstreamSocketOwner& owner, uint64_t exchange, const SocketAddress& upstream)
-      : owner_(owner), exchange_(exchange), upstream_(upstream) {}
-  virtual ~UpstreamSocket() = default;
-  virtual uv_handle_t* handle() = 0;
+  bool Connect();
+  void OnConnected(int status);
+  void OnRead(ssize_t octets, const uv_buf_t* buffer);
+  // Gathers pieces until the message is whole; what follows it was not asked for.
+  void Take(Octets piece);
   void BeginClose();
 
   UpstreamSocketOwner& owner_;
   const uint64_t exchange_;
   const SocketAddress upstream_;
+  uv_tcp_t tcp_;
+  uv_connect_t connect_;
+  uv_write_t write_;
+  std::vector<uint8_t> outgoing_;
+  std::vector<uint8_t> incoming_;  // At most a length, a message and one read.
 };
 
 }  // namespace pharos::dns

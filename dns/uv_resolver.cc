@@ -13,7 +13,8 @@ UvResolver::UvResolver(uv_loop_t* loop, const ResolverOptions& options)
     : loop_(loop),
       started_(absl::Now()),
       started_ns_(uv_hrtime()),
-      forwarder_(options, SecureRandom),
+      forwarder_(options, [this](MutableOctets target) { random_.Fill(target); }),
+      ports_(loop, *this),
       tls_(options.tls),
       read_buffer_(kMessageOctetsMax) {
   CHECK(uv_timer_init(loop, &timer_) == 0);
@@ -56,11 +57,11 @@ void UvResolver::Perform(ForwarderOutput& out) {
   size_t closed = 0;
   for (size_t sent = 0; sent < out.sends.size(); ++sent) {
     // A send that fails adds to the output: what it ends, and what is tried instead.
-    for (; closed < out.closes.size(); ++closed) CloseSocket(out.closes[closed]);
+    for (; closed < out.closes.size(); ++closed) EndExchange(out.closes[closed]);
     const ForwarderOutput::Send send = std::move(out.sends[sent]);
     if (!SendTo(send)) forwarder_.OnFailure(send.exchange, Now(), out);
   }
-  for (; closed < out.closes.size(); ++closed) CloseSocket(out.closes[closed]);
+  for (; closed < out.closes.size(); ++closed) EndExchange(out.closes[closed]);
   if (!closing_) SetTimer();
   // Last, as whoever gets an answer may ask the next question at once.
   for (ForwarderOutput::Delivery& delivery : out.deliveries) {
@@ -70,13 +71,22 @@ void UvResolver::Perform(ForwarderOutput& out) {
 
 bool UvResolver::SendTo(const ForwarderOutput::Send& send) {
   if (send.upstream.tls) return SendByTls(send);
-  auto at = sockets_.find(send.exchange);
-  if (at == sockets_.end()) {
-    UpstreamSocket::Owned socket = OpenSocket(send);
-    if (socket == nullptr) return false;
-    at = sockets_.emplace(send.exchange, Entry{std::move(socket), send.transport}).first;
+  if (send.transport == Transport::kTcp) return SendByTcp(send);
+  return ports_.Send(send.exchange, send.upstream.address, send.message);
+}
+
+bool UvResolver::SendByTcp(const ForwarderOutput::Send& send) {
+  if (tcp_sockets_ >= kTcpSocketsMax) {
+    tcp_refused_.Add();
+    return false;
   }
-  return at->second.socket->Send(send.message);
+  ++handles_;  // Even one that fails to open goes through OnClosed.
+  UpstreamSocket::Owned socket =
+      UpstreamSocket::Open(loop_, *this, send.exchange, send.upstream.address, send.message);
+  if (socket == nullptr) return false;
+  ++tcp_sockets_;
+  connections_.insert_or_assign(send.exchange, Entry{.socket = std::move(socket)});
+  return true;
 }
 
 bool UvResolver::SendByTls(const ForwarderOutput::Send& send) {
@@ -86,31 +96,16 @@ bool UvResolver::SendByTls(const ForwarderOutput::Send& send) {
     dot = std::make_unique<DotConnection>(loop_, tls_, owner, dot_counters_, send.upstream);
   }
   if (!dot->Send(send.exchange, send.message)) return false;
-  sockets_.insert_or_assign(
-      send.exchange, Entry{.socket = nullptr, .transport = Transport::kTcp, .dot = dot.get()});
+  connections_.insert_or_assign(send.exchange, Entry{.socket = nullptr, .dot = dot.get()});
   return true;
 }
 
-UpstreamSocket::Owned UvResolver::OpenSocket(const ForwarderOutput::Send& send) {
-  const bool tcp = send.transport == Transport::kTcp;
-  if (tcp && tcp_sockets_ >= kTcpSocketsMax) {
-    tcp_refused_.Add();
-    return nullptr;
-  }
-  ++handles_;  // Even one that fails to open goes through OnClosed.
-  UpstreamSocket::Owned socket =
-      tcp ? UpstreamSocket::OpenTcp(loop_, *this, send.exchange, send.upstream.address)
-          : UpstreamSocket::OpenUdp(loop_, *this, send.exchange, send.upstream.address);
-  if (socket != nullptr && tcp) ++tcp_sockets_;
-  return socket;
-}
-
-void UvResolver::CloseSocket(uint64_t exchange) {
-  const auto at = sockets_.find(exchange);
-  if (at == sockets_.end()) return;
+void UvResolver::EndExchange(uint64_t exchange) {
+  const auto at = connections_.find(exchange);
+  if (at == connections_.end()) return ports_.Cancel(exchange);
   DotConnection* const dot = at->second.dot;
-  if (dot == nullptr && at->second.transport == Transport::kTcp) --tcp_sockets_;
-  sockets_.erase(at);
+  if (dot == nullptr) --tcp_sockets_;
+  connections_.erase(at);
   if (dot != nullptr) dot->Cancel(exchange);
 }
 
@@ -145,6 +140,7 @@ void UvResolver::Close(std::function<void()> closed) {
   forwarder_.Abandon(out);
   Perform(out);
   dot_.clear();
+  ports_.Close();
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_),
            [](uv_handle_t* handle) { static_cast<UvResolver*>(handle->data)->OnClosed(); });
 }

@@ -15,6 +15,7 @@
 #include "dns/dot_connection.h"
 #include "dns/forwarder.h"
 #include "dns/resolver.h"
+#include "dns/upstream_ports.h"
 #include "dns/upstream_socket.h"
 
 namespace pharos::dns {
@@ -57,16 +58,16 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   // Does what the forwarder wants done.
   void Perform(ForwarderOutput& out);
   bool SendTo(const ForwarderOutput::Send& send);
-  UpstreamSocket::Owned OpenSocket(const ForwarderOutput::Send& send);
+  bool SendByTcp(const ForwarderOutput::Send& send);
   bool SendByTls(const ForwarderOutput::Send& send);
-  void CloseSocket(uint64_t exchange);
+  void EndExchange(uint64_t exchange);
   void SetTimer();
   void OnTimer();
 
-  // Where an exchange takes place: on a socket, or on a connection by TLS.
+  // Where an exchange takes place that is not over UDP: on a connection of its own, or on one by
+  // TLS.
   struct Entry {
     UpstreamSocket::Owned socket;
-    Transport transport = Transport::kUdp;
     DotConnection* dot = nullptr;
   };
 
@@ -75,8 +76,10 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   absl::Time timer_deadline_ = absl::InfiniteFuture();  // What the timer is set for.
   const absl::Time started_;
   const uint64_t started_ns_;
+  SecureRandomBuffer random_;
   Forwarder forwarder_;
-  absl::flat_hash_map<uint64_t, Entry> sockets_;  // By exchange.
+  UpstreamPorts ports_;
+  absl::flat_hash_map<uint64_t, Entry> connections_;  // By exchange.
   size_t tcp_sockets_ = 0;
   Counter tcp_refused_;  // Queries that found kTcpSocketsMax reached.
   TlsClient tls_;

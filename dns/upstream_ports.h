@@ -1,0 +1,99 @@
+// UDP towards recursors on a libuv loop. Queries leave from many ports that the kernel picks at
+// random, and that keep changing: a port takes queries to one upstream for a second at most, and
+// not many of them, then waits for the replies that are due and is closed. Who forges a reply has
+// to guess port and id (RFC 5452 section 9.2) as if each query had a port of its own, and has as
+// little time for finding a port as a query gives whose reply is late; a busy agent does not open
+// and close a socket for each query.
+#pragma once
+
+#include <sys/socket.h>
+#include <uv.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "base/ip_address.h"
+#include "base/loop.h"
+#include "base/octets.h"
+#include "base/random.h"
+#include "base/socket.h"
+#include "dns/upstream_socket.h"
+
+namespace pharos::dns {
+
+// On its loop's thread, as everything here.
+class UpstreamPorts {
+ public:
+  // That take queries to one upstream at a time; a query takes any of them.
+  static constexpr size_t kPortsMax = 32;
+  // That one port takes in its life.
+  static constexpr size_t kQueriesMax = 256;
+  // For so long it takes them.
+  static constexpr absl::Duration kAgeMax = absl::Seconds(1);
+  // A longer reply is cut, and then malformed: we never offer to take so much.
+  static constexpr size_t kReplyOctetsMax = 4096;
+
+  // Both are borrowed; what is left on the loop in the end frees itself. OnError may come for many
+  // exchanges at once, as they share a port.
+  UpstreamPorts(uv_loop_t* loop, UpstreamSocketOwner& owner, absl::Duration age_max = kAgeMax);
+  // Tells nobody.
+  ~UpstreamPorts();
+  UpstreamPorts(const UpstreamPorts&) = delete;
+  UpstreamPorts& operator=(const UpstreamPorts&) = delete;
+
+  // Sends the query of an exchange, a second time from the same port. False: the system would not
+  // take it.
+  bool Send(uint64_t exchange, const SocketAddress& upstream, Octets message);
+  // No reply is waited for any more; one that comes is dropped.
+  void Cancel(uint64_t exchange);
+  // Closes all of them, whatever is under way. For good.
+  void Close();
+
+ private:
+  static constexpr size_t kBatch = 16;
+
+  struct Port;
+  using PortRef = std::shared_ptr<Port>;
+  struct Place {
+    PortRef port;
+    uint16_t id = 0;
+  };
+
+  PortRef Open(const SocketAddress& upstream);
+  // A port to the upstream that takes a query with this id; null: the system has none for us.
+  PortRef Choose(const SocketAddress& upstream, uint16_t id);
+  bool SendFrom(const PortRef& port, Octets message);
+  void OnReadable(const PortRef& port, int status);
+  void OnReply(const PortRef& port, MutableOctets message);
+  // It takes no more queries; it is closed once it waits for no reply.
+  void Retire(const PortRef& port);
+  static void ClosePort(Port& port);
+  // All that it waits for ends.
+  void Fail(const PortRef& port);
+  // Calls Sweep later.
+  void SweepAfter(absl::Duration delay);
+  // Sees to those that are old, and to those that failed while something was sent.
+  void Sweep();
+  bool IsOld(const Port& port) const;
+
+  uv_loop_t* loop_;
+  UpstreamSocketOwner& owner_;
+  const absl::Duration age_max_;
+  SecureRandomBuffer random_;
+  // Those that take queries, by upstream; null: opened when its turn comes.
+  absl::flat_hash_map<SocketAddress, std::array<PortRef, kPortsMax>> taking_;
+  absl::flat_hash_map<uint64_t, Place> places_;  // By exchange.
+  std::vector<PortRef> broken_;                  // Whose exchanges are to be told.
+  std::optional<LoopTimer> sweep_;               // None: closed.
+  bool sweeping_ = false;
+  std::vector<uint8_t> buffer_;
+  std::array<iovec, kBatch> pieces_{};
+  std::array<mmsghdr, kBatch> received_{};
+};
+
+}  // namespace pharos::dns
