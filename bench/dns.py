@@ -28,6 +28,8 @@ import rivals  # noqa: E402
 from measure import cpu_seconds, pin, resident_megabytes, user_seconds  # noqa: E402
 
 USUAL = (1000, 3)
+USUAL_SERVERS = ("echo", "agent", "knot", "nsd", "unbound")
+MERGING = ("echo", "echo merge", *USUAL_SERVERS[1:])
 PLAIN = ["-pattern", "svc-%d.service.consul", "-type", "A"]
 FEW_SOURCES = ["-sockets", "1", "-window", "128"]
 BURSTS = ["-burst", "64"]
@@ -38,7 +40,7 @@ class Row:
     """A load: what the servers have, the options of bench/load, what the replies must have (which
     the echo's have not), who takes part, and for names that are forwarded, their TTL."""
 
-    def __init__(self, catalog, options, expected=(), servers=tuple(rivals.SERVERS), mixed=False,
+    def __init__(self, catalog, options, expected=(), servers=USUAL_SERVERS, mixed=False,
                  outside_ttl_s=None):
         self.catalog, self.options, self.expected = catalog, list(options), list(expected)
         self.servers, self.mixed, self.outside_ttl_s = servers, mixed, outside_ttl_s
@@ -50,11 +52,11 @@ ROWS = {
     "SRV": Row(USUAL, [*PLAIN[:2], "-type", "SRV", "-edns", "1232"], ["-rcode", "0", "-answers", "3"]),
     "A, 192 ports": Row(USUAL, [*PLAIN, "-sockets", "192", "-window", "1"],
                         ["-rcode", "0", "-answers", "3"]),
-    "A, one port": Row(USUAL, [*PLAIN, *FEW_SOURCES], ["-rcode", "0", "-answers", "3"]),
-    "mixed, one port": Row(USUAL, FEW_SOURCES, mixed=True),
+    "A, one port": Row(USUAL, [*PLAIN, *FEW_SOURCES], ["-rcode", "0", "-answers", "3"], MERGING),
+    "mixed, one port": Row(USUAL, FEW_SOURCES, (), MERGING, mixed=True),
     "A, one port, bursts": Row(USUAL, [*PLAIN, *FEW_SOURCES, *BURSTS],
-                               ["-rcode", "0", "-answers", "3"]),
-    "mixed, one port, bursts": Row(USUAL, [*FEW_SOURCES, *BURSTS], mixed=True),
+                               ["-rcode", "0", "-answers", "3"], MERGING),
+    "mixed, one port, bursts": Row(USUAL, [*FEW_SOURCES, *BURSTS], (), MERGING, mixed=True),
     "5,000 a second": Row(USUAL, [*PLAIN, "-rate", "5000"], ["-rcode", "0", "-answers", "3"]),
     "20,000 a second": Row(USUAL, [*PLAIN, "-rate", "20000"], ["-rcode", "0", "-answers", "3"]),
     "TCP": Row(USUAL, ["tcp"], servers=("agent", "knot", "nsd", "unbound")),
@@ -197,7 +199,7 @@ def main():
     parser.add_argument("-out", type=pathlib.Path)
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
-    wanted = {"echo", "agent", *arguments.servers.split(",")}
+    wanted = {"echo", "echo merge", "agent", *arguments.servers.split(",")}
     for name in sorted(wanted & set(rivals.PROGRAMS)):
         if not pathlib.Path(rivals.PROGRAMS[name]).exists():
             sys.exit(f"{rivals.PROGRAMS[name]} is not here; scripts/bench installs it")

@@ -82,11 +82,16 @@ def folder():
 
 
 @contextlib.contextmanager
-def echo(build, pin, catalog):
+def echo(build, pin, catalog, *words):
     [port] = lib.free_ports(1)
-    with folder() as place, run([*pin, build / "bench/echo/echo", str(port)], port,
+    with folder() as place, run([*pin, build / "bench/echo/echo", str(port), *words], port,
                                 place / "log") as server:
         yield server
+
+
+def merging_echo(build, pin, catalog):
+    """The echo that sends replies to one client as one message."""
+    return echo(build, pin, catalog, "merge")
 
 
 def write_agent_config(place, threads=1, upstream=None):
@@ -305,7 +310,7 @@ def loaded(port, name="ns.consul"):
         return False
 
 
-SERVERS = {"echo": echo, "agent": agent, "knot": knot, "nsd": nsd, "unbound": unbound}
+SERVERS = {"echo": echo, "echo merge": merging_echo, "agent": agent, "knot": knot, "nsd": nsd, "unbound": unbound}
 FORWARDERS = {"echo": echo, "agent": forwarding_agent, "unbound": forwarding_unbound,
               "dnsdist": forwarding_dnsdist}
 PROGRAMS = {"knot": "/usr/sbin/knotd", "nsd": "/usr/sbin/nsd", "unbound": "/usr/sbin/unbound",

@@ -2,7 +2,11 @@
 // in batches of 64 by recvmmsg and sendmmsg under epoll, and turns each query into a reply by one
 // bit.
 //
-//   echo PORT
+//   echo PORT [merge]
+//
+// With `merge` replies of one size to one client leave as one message that the kernel cuts, by the
+// agent's own ReplyBatch, and after a batch of some size the next is read at once, as the agent does:
+// the least that can cost.
 //
 // Serves 127.0.0.1 on one thread until it is killed; prints `ready` once it does.
 #include <arpa/inet.h>
@@ -15,7 +19,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
+
+#include "dns/reply_batch.h"
+#include "dns/udp_listener.h"
 
 namespace {
 
@@ -26,7 +34,7 @@ constexpr size_t kHeaderOctets = 12;
 
 struct Slot {
   std::array<uint8_t, kOctetsMax> octets;
-  sockaddr_in from;
+  sockaddr_storage from;
   iovec vector;
 };
 
@@ -47,7 +55,19 @@ int Listen(uint16_t port) {
   return fd;
 }
 
-void ServeReadable(int fd, std::vector<Slot>& slots, std::array<mmsghdr, kBatch>& messages) {
+void SendMerged(const std::vector<Slot>& slots, size_t count, pharos::dns::ReplyBatch& batch) {
+  for (size_t i = 0; i < count; ++i) {
+    const iovec& reply = slots[i].vector;
+    std::memcpy(batch.Room().data(), reply.iov_base, reply.iov_len);
+    batch.Add({&slots[i].from, sizeof(sockaddr_in), {}}, reply.iov_len);
+  }
+  batch.Flush();
+}
+
+// `batch` is null where each reply is sent by itself.
+void ServeReadable(int fd, std::vector<Slot>& slots, std::array<mmsghdr, kBatch>& messages,
+                   pharos::dns::ReplyBatch* batch) {
+  const auto busy = batch == nullptr ? kBatch : size_t{pharos::dns::UdpListener::kBusyMin};
   while (true) {
     for (size_t i = 0; i < kBatch; ++i) {
       slots[i].vector = {slots[i].octets.data(), kOctetsMax};
@@ -63,16 +83,21 @@ void ServeReadable(int fd, std::vector<Slot>& slots, std::array<mmsghdr, kBatch>
       if (messages[i].msg_len >= kHeaderOctets) slots[i].octets[2] |= 0x80;
       slots[i].vector.iov_len = messages[i].msg_len;
     }
-    sendmmsg(fd, messages.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
-    if (static_cast<size_t>(count) < kBatch) return;
+    if (batch == nullptr) {
+      sendmmsg(fd, messages.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
+    } else {
+      SendMerged(slots, static_cast<size_t>(count), *batch);
+    }
+    if (static_cast<size_t>(count) < busy) return;
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: echo PORT\n");
+  const bool merge = argc == 3 && std::strcmp(argv[2], "merge") == 0;
+  if (argc != 2 && !merge) {
+    std::fprintf(stderr, "usage: echo PORT [merge]\n");
     return 2;
   }
   const int fd = Listen(static_cast<uint16_t>(std::atoi(argv[1])));
@@ -82,10 +107,12 @@ int main(int argc, char** argv) {
   if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &wanted) != 0) Die("epoll_ctl");
   std::vector<Slot> slots(kBatch);
   std::array<mmsghdr, kBatch> messages{};
+  pharos::dns::SendCounters counters;
+  pharos::dns::ReplyBatch batch(fd, counters);
   std::puts("ready");
   std::fflush(stdout);
   while (true) {
     epoll_event event;
-    if (epoll_wait(poller, &event, 1, -1) == 1) ServeReadable(fd, slots, messages);
+    if (epoll_wait(poller, &event, 1, -1) == 1) ServeReadable(fd, slots, messages, merge ? &batch : nullptr);
   }
 }
