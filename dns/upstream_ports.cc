@@ -68,7 +68,7 @@ UpstreamPorts::PortRef UpstreamPorts::Open(const SocketAddress& upstream) {
       connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     return nullptr;
   }
-  const auto port = std::make_shared<Port>();
+  auto port = std::make_shared<Port>();
   port->upstream = upstream;
   port->socket = std::move(socket);
   port->ports = this;

@@ -22,6 +22,9 @@ namespace pharos::load {
 namespace {
 
 constexpr size_t kBatch = 64;
+// Beyond what a reply may have, so that one that is too long shows; and buffers do not lie a power of 2
+// apart, which would put all of them into the same few lines of the cache.
+constexpr size_t kReplyExtraOctets = 64;
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -98,7 +101,9 @@ class Generator {
       : options_(options),
         questions_(questions),
         random_(options.seed),
-        timeout_ns_(absl::ToInt64Nanoseconds(options.timeout)) {}
+        timeout_ns_(absl::ToInt64Nanoseconds(options.timeout)),
+        received_(std::max<size_t>(options.edns_octets, dns::kPlainUdpOctetsMax) +
+                  kReplyExtraOctets) {}
 
   absl::StatusOr<Outcome> Run() {
     RETURN_IF_ERROR(Open());
@@ -264,7 +269,7 @@ class Generator {
   std::vector<pollfd> polled_;
   size_t first_ = 0;
   Batch to_send_{kQueryOctetsMax};
-  Batch received_{dns::kMessageOctetsMax};
+  Batch received_;
   Outcome outcome_;
 };
 
