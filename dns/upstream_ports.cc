@@ -109,11 +109,14 @@ bool UpstreamPorts::Send(uint64_t exchange, const SocketAddress& upstream, Octet
   }
   const uint16_t id = LoadU16(message.data());
   const PortRef port = Choose(upstream, id);
-  if (port == nullptr || !SendFrom(port, message)) return false;
+  if (port == nullptr) return false;
+  // First, so that a port which is given up while it sends stays open for the reply.
   port->exchanges[id] = exchange;
   ++port->waiting;
   places_[exchange] = {port, id};
-  return true;
+  if (SendFrom(port, message)) return true;
+  Cancel(exchange);
+  return false;
 }
 
 // An error may be one of an earlier query that is told of now, so sending is tried once more; then
@@ -124,8 +127,8 @@ bool UpstreamPorts::SendFrom(const PortRef& port, Octets message) {
            static_cast<ssize_t>(message.size());
   };
   if (sent()) return true;
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == EMSGSIZE)
-    return false;
+  const bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+  if (later || errno == EMSGSIZE) return false;
   Retire(port);
   broken_.push_back(port);
   SweepAfter(absl::ZeroDuration());
@@ -181,6 +184,7 @@ void UpstreamPorts::Retire(const PortRef& port) {
 }
 
 void UpstreamPorts::ClosePort(Port& port) {
+  port.taking = false;
   if (port.poll == nullptr) return;
   uv_poll_stop(port.poll);
   uv_close(reinterpret_cast<uv_handle_t*>(std::exchange(port.poll, nullptr)),

@@ -176,6 +176,20 @@ TEST_F(UpstreamPortsTest, AllThatWaitAtAPortLearnThatNobodyListens) {
   EXPECT_EQ(errors_, (std::set<uint64_t>{first.id, second.id}));
 }
 
+TEST_F(UpstreamPortsTest, AnErrorOfAnEarlierQueryDoesNotLoseTheNext) {
+  // Refused, and given up before anybody was told.
+  const SocketAddress gone = recursor_.address();
+  recursor_.Close();
+  for (uint64_t exchange = 1; exchange <= 200; ++exchange) {
+    std::array<uint8_t, kHeaderOctets> octets{};
+    StoreU16(octets.data(), static_cast<uint16_t>(exchange));
+    EXPECT_TRUE(ports_->Send(exchange, gone, octets));
+    if (exchange < 200) ports_->Cancel(exchange);
+  }
+  while (errors_.empty()) uv_run(&loop_, UV_RUN_ONCE);
+  EXPECT_EQ(errors_, std::set<uint64_t>{200}) << "it learns that nobody listens";
+}
+
 TEST_F(UpstreamPortsTest, ClosedItSendsNothing) {
   Send(1);
   ports_->Close();
