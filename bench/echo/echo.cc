@@ -5,8 +5,8 @@
 //   echo PORT [merge]
 //
 // With `merge` replies of one size to one client leave as one message that the kernel cuts, by the
-// agent's own ReplyBatch, and after a batch of some size the next is read at once, as the agent does:
-// the least that can cost.
+// agent's own ReplyBatch, and after a batch of some size the next is read at once, as the agent
+// does: the least that can cost.
 //
 // Serves 127.0.0.1 on one thread until it is killed; prints `ready` once it does.
 #include <arpa/inet.h>
@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   while (true) {
     epoll_event event;
-    if (epoll_wait(poller, &event, 1, -1) == 1) ServeReadable(fd, slots, messages, merge ? &batch : nullptr);
+    if (epoll_wait(poller, &event, 1, -1) == 1)
+      ServeReadable(fd, slots, messages, merge ? &batch : nullptr);
   }
 }

@@ -22,8 +22,8 @@ namespace pharos::load {
 namespace {
 
 constexpr size_t kBatch = 64;
-// Beyond what a reply may have, so that one that is too long shows; and buffers do not lie a power of 2
-// apart, which would put all of them into the same few lines of the cache.
+// Beyond what a reply may have, so that one that is too long shows; and buffers do not lie a power
+// of 2 apart, which would put all of them into the same few lines of the cache.
 constexpr size_t kReplyExtraOctets = 64;
 
 int64_t NowNs() {
