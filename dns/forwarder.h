@@ -71,9 +71,9 @@ struct ForwarderCounters {
 
 // What is to be done, in this order: close, send, deliver.
 struct ForwarderOutput {
-  // An exchange is one message and its reply: on a socket of its own, or on the connection by TLS
-  // that all have in common. Its number is never used again for another; the same number again
-  // means: send it once more on the same socket.
+  // An exchange is one message and its reply: by UDP from some port of ours, on a TCP connection of
+  // its own, or on the connection by TLS that all have in common. Its number is never used again
+  // for another; the same number again means: send it once more from the same port.
   struct Send {
     uint64_t exchange = 0;
     Transport transport = Transport::kUdp;

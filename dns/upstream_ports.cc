@@ -8,6 +8,16 @@
 #include "dns/types.h"
 
 namespace pharos::dns {
+namespace {
+
+// Whether the error may be what an ICMP message said about an earlier query. Others are about the
+// message at hand.
+bool IsFromIcmp(int error) {
+  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+         error == ENOPROTOOPT || error == EOPNOTSUPP || error == EACCES;
+}
+
+}  // namespace
 
 struct UpstreamPorts::Port : std::enable_shared_from_this<Port> {
   SocketAddress upstream;
@@ -74,7 +84,10 @@ UpstreamPorts::PortRef UpstreamPorts::Open(const SocketAddress& upstream) {
   port->ports = this;
   port->opened_ms = uv_now(loop_);
   port->poll = new uv_poll_t;
-  CHECK(uv_poll_init(loop_, port->poll, port->socket.fd()) == 0);
+  if (uv_poll_init(loop_, port->poll, port->socket.fd()) != 0) {
+    delete std::exchange(port->poll, nullptr);
+    return nullptr;
+  }
   // There are no calls any more once it is closed, which is before it is gone.
   port->poll->data = port.get();
   CHECK(uv_poll_start(port->poll, UV_READABLE, [](uv_poll_t* poll, int status, int) {
@@ -105,34 +118,33 @@ UpstreamPorts::PortRef UpstreamPorts::Choose(const SocketAddress& upstream, uint
 bool UpstreamPorts::Send(uint64_t exchange, const SocketAddress& upstream, Octets message) {
   if (!sweep_) return false;
   if (const auto again = places_.find(exchange); again != places_.end()) {
-    return SendFrom(PortRef(again->second.port), message);
+    // If the port is broken, the exchange is among those that are told.
+    return SendFrom(PortRef(again->second.port), message) != Sent::kNo;
   }
   const uint16_t id = LoadU16(message.data());
-  const PortRef port = Choose(upstream, id);
-  if (port == nullptr) return false;
-  // First, so that a port which is given up while it sends stays open for the reply.
-  port->exchanges[id] = exchange;
-  ++port->waiting;
-  places_[exchange] = {port, id};
-  if (SendFrom(port, message)) return true;
-  Cancel(exchange);
+  for (size_t i = 0; i < kTriesMax; ++i) {
+    const PortRef port = Choose(upstream, id);
+    const Sent sent = port == nullptr ? Sent::kNo : SendFrom(port, message);
+    if (sent == Sent::kNo) return false;
+    if (sent == Sent::kBroken) continue;
+    port->exchanges[id] = exchange;
+    ++port->waiting;
+    places_[exchange] = {port, id};
+    return true;
+  }
   return false;
 }
 
-// An error may be one of an earlier query that is told of now, so sending is tried once more; then
-// what waits for replies there is not to wait in vain.
-bool UpstreamPorts::SendFrom(const PortRef& port, Octets message) {
-  const auto sent = [&] {
-    return send(port->socket.fd(), message.data(), message.size(), 0) ==
-           static_cast<ssize_t>(message.size());
-  };
-  if (sent()) return true;
-  const bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
-  if (later || errno == EMSGSIZE) return false;
+UpstreamPorts::Sent UpstreamPorts::SendFrom(const PortRef& port, Octets message) {
+  if (send(port->socket.fd(), message.data(), message.size(), 0) ==
+      static_cast<ssize_t>(message.size())) {
+    return Sent::kYes;
+  }
+  if (!IsFromIcmp(errno)) return Sent::kNo;
   Retire(port);
   broken_.push_back(port);
   SweepAfter(absl::ZeroDuration());
-  return sent();
+  return Sent::kBroken;
 }
 
 void UpstreamPorts::Cancel(uint64_t exchange) {
@@ -145,21 +157,24 @@ void UpstreamPorts::Cancel(uint64_t exchange) {
   if (!port->taking && port->waiting == 0) ClosePort(*port);
 }
 
+// An error comes before the replies that were there already, which are still good.
 void UpstreamPorts::OnReadable(const PortRef& port, int status) {
-  if (status < 0) return Fail(port);
-  size_t count = kBatch;
-  while (count == kBatch && port->poll != nullptr) {
+  bool failed = status < 0;
+  for (int i = 0; i < kReadsMax && port->poll != nullptr; ++i) {
     const int received =
         recvmmsg(port->socket.fd(), received_.data(), kBatch, MSG_DONTWAIT, nullptr);
     if (received < 0) {
-      if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) Fail(port);
-      return;
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
+      failed = true;
+      continue;
     }
-    count = static_cast<size_t>(received);
-    for (size_t i = 0; i < count; ++i) {
-      OnReply(port, MutableOctets(buffer_).subspan(i * kReplyOctetsMax, received_[i].msg_len));
+    const auto count = static_cast<size_t>(received);
+    for (size_t j = 0; j < count; ++j) {
+      OnReply(port, MutableOctets(buffer_).subspan(j * kReplyOctetsMax, received_[j].msg_len));
     }
+    if (count < kBatch) break;
   }
+  if (failed) Fail(port);
 }
 
 void UpstreamPorts::OnReply(const PortRef& port, MutableOctets message) {
@@ -193,7 +208,7 @@ void UpstreamPorts::ClosePort(Port& port) {
 }
 
 void UpstreamPorts::Fail(const PortRef& port) {
-  Retire(port);
+  if (port->taking) Retire(port);
   for (const uint64_t exchange : port->WaitingExchanges()) owner_.OnError(exchange);
 }
 

@@ -56,6 +56,10 @@ class UpstreamPorts {
 
  private:
   static constexpr size_t kBatch = 16;
+  // Batches read in one turn of the loop.
+  static constexpr int kReadsMax = 8;
+  // Ports tried for a query where others turn out to be broken: a new one never does.
+  static constexpr size_t kTriesMax = kPortsMax + 1;
 
   struct Port;
   using PortRef = std::shared_ptr<Port>;
@@ -67,7 +71,12 @@ class UpstreamPorts {
   PortRef Open(const SocketAddress& upstream);
   // A port to the upstream that takes a query with this id; null: the system has none for us.
   PortRef Choose(const SocketAddress& upstream, uint16_t id);
-  bool SendFrom(const PortRef& port, Octets message);
+  enum class Sent : uint8_t {
+    kYes,
+    kNo,      // The system did not take this message.
+    kBroken,  // The port has been given up; what waited there is told later.
+  };
+  Sent SendFrom(const PortRef& port, Octets message);
   void OnReadable(const PortRef& port, int status);
   void OnReply(const PortRef& port, MutableOctets message);
   // It takes no more queries; it is closed once it waits for no reply.

@@ -25,14 +25,11 @@ class Recursor {
     uint16_t port() const { return from.sin_port; }
   };
 
-  Recursor() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    sockaddr_storage any;
-    const socklen_t octets = SocketAddress{IpAddress::V4({127, 0, 0, 1}), 0}.ToSockaddr(any);
-    CHECK(bind(socket_.fd(), reinterpret_cast<const sockaddr*>(&any), octets) == 0);
-  }
+  Recursor() { Open(0); }
 
-  SocketAddress address() const { return BoundAddress(socket_); }
+  SocketAddress address() const { return {IpAddress::V4({127, 0, 0, 1}), port_}; }
   void Close() { socket_ = Socket(); }
+  void OpenAgain() { Open(port_); }
 
   std::optional<Query> Receive() {
     Query query;
@@ -53,7 +50,16 @@ class Recursor {
   }
 
  private:
+  void Open(uint16_t port) {
+    socket_ = Socket(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_storage any;
+    const socklen_t octets = SocketAddress{IpAddress::V4({127, 0, 0, 1}), port}.ToSockaddr(any);
+    CHECK(bind(socket_.fd(), reinterpret_cast<const sockaddr*>(&any), octets) == 0);
+    port_ = BoundAddress(socket_).port;
+  }
+
   Socket socket_;
+  uint16_t port_ = 0;
 };
 
 class UpstreamPortsTest : public testing::Test, public UpstreamSocketOwner {
@@ -77,11 +83,15 @@ class UpstreamPortsTest : public testing::Test, public UpstreamSocketOwner {
   void OnClosed() override { ADD_FAILURE() << "that is for connections"; }
   MutableOctets ReadBuffer() override { return {}; }
 
-  // Sends the query of an exchange whose id is its number; returns it as the recursor got it.
-  Recursor::Query Send(uint64_t exchange) {
+  // Sends the query of an exchange whose id is its number.
+  bool SendOnly(uint64_t exchange) {
     std::array<uint8_t, kHeaderOctets> octets{};
     StoreU16(octets.data(), static_cast<uint16_t>(exchange));
-    EXPECT_TRUE(ports_->Send(exchange, recursor_.address(), octets));
+    return ports_->Send(exchange, recursor_.address(), octets);
+  }
+  // The same; returns it as the recursor got it.
+  Recursor::Query Send(uint64_t exchange) {
+    EXPECT_TRUE(SendOnly(exchange));
     const std::optional<Recursor::Query> query = recursor_.Receive();
     EXPECT_TRUE(query.has_value());
     return query.value_or(Recursor::Query());
@@ -163,38 +173,49 @@ TEST_F(UpstreamPortsTest, ALateReplyIsDroppedAndAGuessedOneIsShownToAllItMayBeMe
 
 TEST_F(UpstreamPortsTest, AllThatWaitAtAPortLearnThatNobodyListens) {
   const auto [first, second] = SendTwoFromOnePort();
-  const SocketAddress gone = recursor_.address();
+  // What had come before is still good.
+  recursor_.Reply(first, first.id);
   recursor_.Close();
-  // The kernel tells of it in the next call at that port, which is another query's.
-  for (const uint16_t id : {first.id, second.id}) {
-    std::array<uint8_t, kHeaderOctets> octets{};
-    StoreU16(octets.data(), id);
-    EXPECT_TRUE(ports_->Send(id, gone, octets));
-  }
+  // The kernel tells of it in the next call at that port.
+  EXPECT_TRUE(SendOnly(second.id));
+  while (errors_.empty()) uv_run(&loop_, UV_RUN_ONCE);
+  EXPECT_EQ(messages_, (std::vector<std::pair<uint64_t, uint16_t>>{{first.id, first.id}}));
+  EXPECT_EQ(errors_, (std::set<uint64_t>{first.id, second.id}));
+}
+
+TEST_F(UpstreamPortsTest, AnErrorThatASendIsToldOfIsTheEarlierQueries) {
+  const auto [first, second] = SendTwoFromOnePort();
+  recursor_.Close();
+  EXPECT_TRUE(SendOnly(first.id));
+  recursor_.OpenAgain();
+  EXPECT_TRUE(SendOnly(second.id)) << "told of the error, as all that wait there";
   EXPECT_TRUE(errors_.empty()) << "not from within what sends";
+  // Some of these would have left from that port.
+  for (uint64_t exchange = 1000; exchange < 1000 + 8 * UpstreamPorts::kPortsMax; ++exchange) {
+    EXPECT_NE(Send(exchange).port(), first.port());
+  }
   while (errors_.size() < 2) uv_run(&loop_, UV_RUN_ONCE);
   EXPECT_EQ(errors_, (std::set<uint64_t>{first.id, second.id}));
 }
 
-TEST_F(UpstreamPortsTest, AnErrorOfAnEarlierQueryDoesNotLoseTheNext) {
-  // Refused, and given up before anybody was told.
-  const SocketAddress gone = recursor_.address();
+TEST_F(UpstreamPortsTest, AnErrorNobodyWasToldOfDoesNotLoseTheNextQuery) {
   recursor_.Close();
-  for (uint64_t exchange = 1; exchange <= 200; ++exchange) {
-    std::array<uint8_t, kHeaderOctets> octets{};
-    StoreU16(octets.data(), static_cast<uint16_t>(exchange));
-    EXPECT_TRUE(ports_->Send(exchange, gone, octets));
-    if (exchange < 200) ports_->Cancel(exchange);
+  for (uint64_t exchange = 1; exchange <= UpstreamPorts::kPortsMax; ++exchange) {
+    SendOnly(exchange);
+    ports_->Cancel(exchange);
   }
-  while (errors_.empty()) uv_run(&loop_, UV_RUN_ONCE);
-  EXPECT_EQ(errors_, std::set<uint64_t>{200}) << "it learns that nobody listens";
+  recursor_.OpenAgain();
+  for (uint64_t exchange = 1000; exchange < 1000 + 8 * UpstreamPorts::kPortsMax; ++exchange) {
+    Send(exchange);
+  }
+  Turn();
+  EXPECT_TRUE(errors_.empty());
 }
 
 TEST_F(UpstreamPortsTest, ClosedItSendsNothing) {
   Send(1);
   ports_->Close();
-  std::array<uint8_t, kHeaderOctets> octets{};
-  EXPECT_FALSE(ports_->Send(2, recursor_.address(), octets));
+  EXPECT_FALSE(SendOnly(2));
   ports_->Cancel(1);
 }
 

@@ -22,7 +22,8 @@ class UpstreamSocketOwner {
   virtual void OnError(uint64_t exchange) = 0;
   // The handle of a closed socket is gone from the loop.
   virtual void OnClosed() = 0;
-  // Room for one datagram, used until the next one: sockets of one loop read one after the other.
+  // Room for what is read at a time, used until the next is: sockets of one loop read one after the
+  // other.
   virtual MutableOctets ReadBuffer() = 0;
 
  protected:

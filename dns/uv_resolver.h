@@ -85,7 +85,7 @@ class UvResolver : public Resolver, private UpstreamSocketOwner {
   TlsClient tls_;
   DotCounters dot_counters_;
   absl::flat_hash_map<Upstream, std::unique_ptr<DotConnection>> dot_;
-  size_t handles_ = 1;  // Not yet gone from the loop: sockets and the timer.
+  size_t handles_ = 1;  // Not yet gone from the loop: TCP connections, the timer.
   std::function<void()> closed_;
   bool closing_ = false;
   std::vector<uint8_t> read_buffer_;
