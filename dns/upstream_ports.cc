@@ -56,8 +56,8 @@ UpstreamPorts::UpstreamPorts(uv_loop_t* loop, UpstreamSocketOwner& owner, absl::
 UpstreamPorts::~UpstreamPorts() { Close(); }
 
 void UpstreamPorts::Close() {
-  for (const auto& [upstream, ports] : taking_) {
-    for (const PortRef& port : ports) {
+  for (const auto& [upstream, taking] : taking_) {
+    for (const PortRef& port : taking.ports) {
       if (port != nullptr) ClosePort(*port);
     }
   }
@@ -102,17 +102,31 @@ bool UpstreamPorts::IsOld(const Port& port) const {
   return absl::Milliseconds(age_ms) >= age_max_;
 }
 
+bool UpstreamPorts::MayTake(const PortRef& port, uint16_t id) const {
+  return port != nullptr && !IsOld(*port) && port->exchanges.size() < kQueriesMax &&
+         !port->exchanges.contains(id);
+}
+
 UpstreamPorts::PortRef UpstreamPorts::Choose(const SocketAddress& upstream, uint16_t id) {
+  if (!sweeping_) SweepAfter(age_max_);
+  Taking& taking = taking_[upstream];
+  PortRef& next = taking.ports[taking.next];
+  if (next != nullptr && IsOld(*next)) Retire(PortRef(next));
+  if (next == nullptr) {
+    next = Open(upstream);
+    taking.next = (taking.next + 1) % kPortsMax;
+    if (next != nullptr) return next;
+  }
   uint8_t drawn;
   random_.Fill(MutableOctets(&drawn, 1));
-  PortRef& port = taking_[upstream][drawn % kPortsMax];
-  if (port != nullptr &&
-      (IsOld(*port) || port->exchanges.size() >= kQueriesMax || port->exchanges.contains(id))) {
-    Retire(PortRef(port));
-  }
+  PortRef& port = taking.ports[drawn % kPortsMax];
+  if (port != nullptr && !MayTake(port, id)) Retire(PortRef(port));
   if (port == nullptr) port = Open(upstream);
-  if (!sweeping_) SweepAfter(age_max_);
-  return port;
+  if (port != nullptr) return port;
+  // No more sockets are to be had, so one that is there has to do.
+  const auto other = std::ranges::find_if(
+      taking.ports, [&](const PortRef& candidate) { return MayTake(candidate, id); });
+  return other == taking.ports.end() ? nullptr : *other;
 }
 
 bool UpstreamPorts::Send(uint64_t exchange, const SocketAddress& upstream, Octets message) {
@@ -193,7 +207,7 @@ void UpstreamPorts::OnReply(const PortRef& port, MutableOctets message) {
 
 void UpstreamPorts::Retire(const PortRef& port) {
   if (!std::exchange(port->taking, false)) return;
-  std::array<PortRef, kPortsMax>& ports = taking_[port->upstream];
+  std::array<PortRef, kPortsMax>& ports = taking_[port->upstream].ports;
   *std::ranges::find(ports, port) = nullptr;
   if (port->waiting == 0) ClosePort(*port);
 }
@@ -221,13 +235,14 @@ void UpstreamPorts::Sweep() {
   sweeping_ = false;
   for (const PortRef& port : std::exchange(broken_, {})) Fail(port);
   std::vector<PortRef> old;
-  for (const auto& [upstream, ports] : taking_) {
-    std::ranges::copy_if(ports, std::back_inserter(old),
+  for (const auto& [upstream, taking] : taking_) {
+    std::ranges::copy_if(taking.ports, std::back_inserter(old),
                          [this](const PortRef& port) { return port != nullptr && IsOld(*port); });
   }
   for (const PortRef& port : old) Retire(port);
   absl::erase_if(taking_, [](const auto& entry) {
-    return std::ranges::all_of(entry.second, [](const PortRef& port) { return port == nullptr; });
+    return std::ranges::all_of(entry.second.ports,
+                               [](const PortRef& port) { return port == nullptr; });
   });
   if (!taking_.empty() && !sweeping_) SweepAfter(age_max_);
 }

@@ -1,9 +1,9 @@
-// UDP towards recursors on a libuv loop. Queries leave from many ports that the kernel picks at
-// random, and that keep changing: a port takes queries to one upstream for a second at most, and
-// not many of them, then waits for the replies that are due and is closed. Who forges a reply has
-// to guess port and id (RFC 5452 section 9.2) as if each query had a port of its own, and has as
-// little time for finding a port as a query gives whose reply is late; a busy agent does not open
-// and close a socket for each query.
+// UDP towards recursors on a libuv loop. Each query leaves from a port of its own that the kernel
+// picks at random, as long as there are no more than some hundred in a second. Beyond that queries
+// share ports that keep changing: a port takes queries to one upstream for a second at most, and
+// not many of them, then waits for the replies that are due and is closed. Who forges a reply still
+// has to guess the port and the id of the one query it is for (RFC 5452 section 9.2), and has
+// little time to find a port; a busy agent does not open and close a socket for each query.
 #pragma once
 
 #include <sys/socket.h>
@@ -29,10 +29,10 @@ namespace pharos::dns {
 // On its loop's thread, as everything here.
 class UpstreamPorts {
  public:
-  // That take queries to one upstream at a time; a query takes any of them.
-  static constexpr size_t kPortsMax = 32;
+  // That take queries to one upstream at a time; one more query takes any of them.
+  static constexpr size_t kPortsMax = 256;
   // That one port takes in its life.
-  static constexpr size_t kQueriesMax = 256;
+  static constexpr size_t kQueriesMax = 64;
   // For so long it takes them.
   static constexpr absl::Duration kAgeMax = absl::Seconds(1);
   // A longer reply is cut, and then malformed: we never offer to take so much.
@@ -63,6 +63,11 @@ class UpstreamPorts {
 
   struct Port;
   using PortRef = std::shared_ptr<Port>;
+  // The ports that take queries to one upstream; null: opened when its turn comes.
+  struct Taking {
+    std::array<PortRef, kPortsMax> ports;
+    size_t next = 0;  // Where the next is opened once the one there is old.
+  };
   struct Place {
     PortRef port;
     uint16_t id = 0;
@@ -89,13 +94,13 @@ class UpstreamPorts {
   // Sees to those that are old, and to those that failed while something was sent.
   void Sweep();
   bool IsOld(const Port& port) const;
+  bool MayTake(const PortRef& port, uint16_t id) const;
 
   uv_loop_t* loop_;
   UpstreamSocketOwner& owner_;
   const absl::Duration age_max_;
   SecureRandomBuffer random_;
-  // Those that take queries, by upstream; null: opened when its turn comes.
-  absl::flat_hash_map<SocketAddress, std::array<PortRef, kPortsMax>> taking_;
+  absl::flat_hash_map<SocketAddress, Taking> taking_;
   absl::flat_hash_map<uint64_t, Place> places_;  // By exchange.
   std::vector<PortRef> broken_;                  // Whose exchanges are to be told.
   std::optional<LoopTimer> sweep_;               // None: closed.
