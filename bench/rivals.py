@@ -310,7 +310,8 @@ def loaded(port, name="ns.consul"):
         return False
 
 
-SERVERS = {"echo": echo, "echo merge": merging_echo, "agent": agent, "knot": knot, "nsd": nsd, "unbound": unbound}
+SERVERS = {"echo": echo, "echo merge": merging_echo, "agent": agent, "knot": knot, "nsd": nsd,
+           "unbound": unbound}
 FORWARDERS = {"echo": echo, "agent": forwarding_agent, "unbound": forwarding_unbound,
               "dnsdist": forwarding_dnsdist}
 PROGRAMS = {"knot": "/usr/sbin/knotd", "nsd": "/usr/sbin/nsd", "unbound": "/usr/sbin/unbound",

@@ -222,7 +222,7 @@ void UpstreamPorts::ClosePort(Port& port) {
 }
 
 void UpstreamPorts::Fail(const PortRef& port) {
-  if (port->taking) Retire(port);
+  Retire(port);
   for (const uint64_t exchange : port->WaitingExchanges()) owner_.OnError(exchange);
 }
 
