@@ -15,6 +15,7 @@ namespace pharos::dns {
 namespace {
 
 using registry::ReadyRecords;
+using registry::Snapshot;
 
 constexpr size_t kPointerOctets = 2;
 constexpr size_t kSrvFixedOctets = 6;
@@ -222,13 +223,11 @@ bool ReadyAnswers::Read(Octets request, Slot& slot) const {
 }
 
 void ReadyAnswers::LookAhead(std::span<const Octets> requests, Transport transport,
-                             const registry::Snapshot& snapshot) {
+                             const Snapshot& snapshot) {
   transport_ = transport;
   // Who has no catalog at all has no answers either.
   count_ = suffixes_.empty() || snapshot.index() == 0 ? 0 : std::min(requests.size(), kBatchMax);
   const std::span<Slot> slots = std::span(slots_).first(count_);
-  // A question that is alone waits as long for what is asked for as for what is read.
-  const bool in_stages = count_ > 1;
   for (size_t i = 0; i < count_; ++i) {
     Slot& slot = slots[i];
     slot.entry = nullptr;
@@ -236,20 +235,17 @@ void ReadyAnswers::LookAhead(std::span<const Octets> requests, Transport transpo
       slot.suffix = nullptr;
       continue;
     }
-    slot.hash = registry::Snapshot::ServiceHash(slot.name());
-    if (in_stages) snapshot.PrefetchServicePage(slot.hash);
+    slot.service = snapshot.StartService(slot.name());
   }
   const auto each = [slots](auto stage) {
     for (Slot& slot : slots) {
       if (slot.suffix != nullptr) stage(slot);
     }
   };
-  if (in_stages) {
-    each([&](const Slot& slot) { snapshot.PrefetchServiceShard(slot.hash); });
-    each([&](const Slot& slot) { snapshot.PrefetchServiceSlot(slot.hash); });
-  }
-  each([&](Slot& slot) {
-    slot.entry = snapshot.FindService(slot.name(), slot.hash);
+  each([](Slot& slot) { Snapshot::PrefetchServiceShard(slot.service); });
+  each([](Slot& slot) { Snapshot::PrefetchServiceSlot(slot.service); });
+  each([](Slot& slot) {
+    slot.entry = Snapshot::FindService(slot.name(), slot.service);
     if (slot.entry == nullptr) return;
     PrefetchLine(slot.entry);
     PrefetchLine(&slot.entry->ready);

@@ -53,7 +53,7 @@ class ReadyAnswers {
     Octets request;
     const Suffix* suffix;  // Null: not to be answered here.
     const registry::ServiceEntry* entry;
-    uint64_t hash;  // Of the service's name.
+    registry::Snapshot::ServiceCursor service;
     ReplyLimits limits;
     RrType qtype;
     uint16_t question_octets;

@@ -25,11 +25,10 @@ void ReplaceByName(std::vector<Ref<const T>>& list, const T* before, const Ref<c
 
 template <typename Map, typename Key>
 void PrefetchAll(const Map& map, std::span<const Key> keys) {
-  absl::InlinedVector<uint64_t, 16> hashes;
-  for (const Key& key : keys) hashes.push_back(HashKey(key));
-  for (const uint64_t hash : hashes) map.PrefetchPage(hash);
-  for (const uint64_t hash : hashes) map.PrefetchShard(hash);
-  for (const uint64_t hash : hashes) map.PrefetchEntry(hash);
+  absl::InlinedVector<typename Map::Cursor, 16> cursors;
+  for (const Key& key : keys) cursors.push_back(map.Start(HashKey(key)));
+  for (auto& cursor : cursors) Map::PrefetchShard(cursor);
+  for (auto& cursor : cursors) Map::PrefetchEntry(cursor);
 }
 
 }  // namespace

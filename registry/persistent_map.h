@@ -155,26 +155,46 @@ class PersistentMap {
   const Value* FindHashed(const K& key, uint64_t hash) const {
     const Shard* shard = FindShard(hash);
     if (shard == nullptr) return nullptr;
-    const uint32_t at = FindIn(*shard, key, hash);
-    return at < shard->size() ? &shard->entry(at).value : nullptr;
+    return FindFrom(*shard, key, TagOf(hash), shard->FindTag(TagOf(hash)));
   }
 
-  // For looking up many keys at once: each of these asks the processor for what the next one, and
-  // FindHashed after them, reads, so that the waits of many look-ups overlap. In this order.
-  void PrefetchPage(uint64_t hash) const {
-    if (const Page* page = FindPage(hash)) PrefetchLine(&page->shards[ShardOf(hash)]);
+  // For looking up many keys at once: each stage asks the processor for what the next one reads, so
+  // that the waits of many look-ups overlap. Start, PrefetchShard, PrefetchEntry and Find, in this
+  // order; of one map, which does not change meanwhile.
+  class Cursor {
+    friend class PersistentMap;
+    uint16_t tag_ = 0;
+    uint32_t at_ = 0;
+    const Ref<Shard>* place_ = nullptr;  // Null where there is no such page.
+    const Shard* shard_ = nullptr;
+  };
+  Cursor Start(uint64_t hash) const {
+    Cursor cursor;
+    cursor.tag_ = TagOf(hash);
+    if (const Page* page = FindPage(hash)) {
+      cursor.place_ = &page->shards[ShardOf(hash)];
+      PrefetchLine(cursor.place_);
+    }
+    return cursor;
   }
-  void PrefetchShard(uint64_t hash) const {
-    if (const Shard* shard = FindShard(hash)) PrefetchLine(shard);
+  static void PrefetchShard(Cursor& cursor) {
+    if (cursor.place_ == nullptr) return;
+    cursor.shard_ = cursor.place_->get();
+    PrefetchLine(cursor.shard_);
   }
-  void PrefetchEntry(uint64_t hash) const {
-    const Shard* shard = FindShard(hash);
-    if (shard == nullptr) return;
-    const uint32_t at = shard->FindTag(TagOf(hash));
-    if (at == shard->size()) return;
+  static void PrefetchEntry(Cursor& cursor) {
+    if (cursor.shard_ == nullptr) return;
+    cursor.at_ = cursor.shard_->FindTag(cursor.tag_);
+    if (cursor.at_ == cursor.shard_->size()) return;
     // They may be on two lines.
-    PrefetchLine(&shard->entry(at).key);
-    PrefetchLine(&shard->entry(at).value);
+    const Entry& entry = cursor.shard_->entry(cursor.at_);
+    PrefetchLine(&entry.key);
+    PrefetchLine(&entry.value);
+  }
+  template <typename K>
+  static const Value* Find(const K& key, const Cursor& cursor) {
+    return cursor.shard_ == nullptr ? nullptr
+                                    : FindFrom(*cursor.shard_, key, cursor.tag_, cursor.at_);
   }
 
   // Inserts or replaces.
@@ -231,14 +251,21 @@ class PersistentMap {
     const Page* page = FindPage(hash);
     return page == nullptr ? nullptr : page->shards[ShardOf(hash)].get();
   }
-  // Where the key is; shard.size() if it is not there.
+  // Where the key is, from `at` on, which is a place that may have it or the end; shard.size() if
+  // it is not there.
+  template <typename K>
+  static uint32_t IndexFrom(const Shard& shard, const K& key, uint16_t tag, uint32_t at) {
+    while (at < shard.size() && !(shard.entry(at).key == key)) at = shard.FindTag(tag, at + 1);
+    return at;
+  }
   template <typename K>
   static uint32_t FindIn(const Shard& shard, const K& key, uint64_t hash) {
-    uint32_t at = shard.FindTag(TagOf(hash));
-    while (at < shard.size() && !(shard.entry(at).key == key)) {
-      at = shard.FindTag(TagOf(hash), at + 1);
-    }
-    return at;
+    return IndexFrom(shard, key, TagOf(hash), shard.FindTag(TagOf(hash)));
+  }
+  template <typename K>
+  static const Value* FindFrom(const Shard& shard, const K& key, uint16_t tag, uint32_t at) {
+    at = IndexFrom(shard, key, tag, at);
+    return at < shard.size() ? &shard.entry(at).value : nullptr;
   }
 
   // Sees to it that there is a root, with pages enough for one entry more.

@@ -45,11 +45,33 @@ TEST(PersistentMap, BehavesAsStdMapAndOldCopiesNeverChange) {
   }
 }
 
+TEST(PersistentMap, LookingUpInStagesFindsTheSame) {
+  Map map;
+  constexpr int kCount = 3000;
+  for (int i = 0; i < kCount; i += 2) map.Set("key" + std::to_string(i), i);
+  std::vector<std::string> keys;
+  for (int i = 0; i < kCount; ++i) keys.push_back("key" + std::to_string(i));
+  std::vector<Map::Cursor> cursors;
+  for (const std::string& key : keys) cursors.push_back(map.Start(HashKey(std::string_view(key))));
+  for (Map::Cursor& cursor : cursors) Map::PrefetchShard(cursor);
+  for (Map::Cursor& cursor : cursors) Map::PrefetchEntry(cursor);
+  for (int i = 0; i < kCount; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const int* found = Map::Find(keys[at], cursors[at]);
+    EXPECT_EQ(found, map.Find(keys[at]));
+    EXPECT_EQ(found != nullptr, i % 2 == 0);
+  }
+}
+
 TEST(PersistentMap, AnEmptyMapHasNothing) {
   Map map;
   EXPECT_TRUE(map.empty());
   EXPECT_EQ(map.Find(std::string_view("")), nullptr);
   EXPECT_FALSE(map.Erase("x"));
+  Map::Cursor cursor = map.Start(HashKey(std::string_view("x")));
+  Map::PrefetchShard(cursor);
+  Map::PrefetchEntry(cursor);
+  EXPECT_EQ(Map::Find(std::string_view("x"), cursor), nullptr);
 }
 
 // Values are destroyed when the last copy that has them goes.

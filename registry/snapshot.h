@@ -74,6 +74,8 @@ struct IngressTable : RefCounted {
 };
 
 class Snapshot {
+  using ServiceMap = PersistentMap<std::string, ServiceSlot>;
+
  public:
   // The catalog index of the last command this holds.
   uint64_t index() const { return index_; }
@@ -87,14 +89,15 @@ class Snapshot {
   const NodeEntry* FindNode(std::string_view lower_name) const;
   const ServiceEntry* FindService(std::string_view lower_name) const;
   // The same for many names at once: each stage asks the processor for what the next one reads, so
-  // that the waits for memory overlap. In this order, each for all names; the hash is that of
-  // ServiceHash, and the entry may be null.
-  static uint64_t ServiceHash(std::string_view lower_name) { return HashKey(lower_name); }
-  void PrefetchServicePage(uint64_t hash) const { services_.PrefetchPage(hash); }
-  void PrefetchServiceShard(uint64_t hash) const { services_.PrefetchShard(hash); }
-  void PrefetchServiceSlot(uint64_t hash) const { services_.PrefetchEntry(hash); }
-  const ServiceEntry* FindService(std::string_view lower_name, uint64_t hash) const {
-    const ServiceSlot* slot = services_.FindHashed(lower_name, hash);
+  // that the waits for memory overlap. In this order, each for all names.
+  using ServiceCursor = ServiceMap::Cursor;
+  ServiceCursor StartService(std::string_view lower_name) const {
+    return services_.Start(HashKey(lower_name));
+  }
+  static void PrefetchServiceShard(ServiceCursor& cursor) { ServiceMap::PrefetchShard(cursor); }
+  static void PrefetchServiceSlot(ServiceCursor& cursor) { ServiceMap::PrefetchEntry(cursor); }
+  static const ServiceEntry* FindService(std::string_view lower_name, const ServiceCursor& cursor) {
+    const ServiceSlot* slot = ServiceMap::Find(lower_name, cursor);
     return slot == nullptr ? nullptr : slot->entry.get();
   }
   // The nodes whose plain address it is, and the instances whose service address.
@@ -171,8 +174,8 @@ class Snapshot {
   int64_t changed_unix_s_ = 0;
   std::string datacenter_;
   PersistentMap<std::string, Ref<const NodeEntry>> nodes_;
-  PersistentMap<std::string, ServiceSlot> services_;
-  PersistentMap<std::string, ServiceSlot> connect_;  // By the name of the service in the mesh.
+  ServiceMap services_;
+  ServiceMap connect_;  // By the name of the service in the mesh.
   AddressIndex addresses_;
   // How many addresses_ are in the network (NetworkKey in registry/network_key.h).
   PersistentMap<std::string, uint32_t> networks_;
