@@ -115,6 +115,8 @@ void ReplyBatch::Merge() {
   }
 }
 
+// Pieces of a message that lie one behind the other in the arena, as those to one client often do,
+// are one piece for the kernel.
 void ReplyBatch::Prepare() {
   size_t vector = 0;
   for (size_t i = 0; i < message_count_; ++i) {
@@ -124,13 +126,21 @@ void ReplyBatch::Prepare() {
     header = {};
     header.msg_name = const_cast<sockaddr_storage*>(first.target.to);
     header.msg_namelen = first.target.to_octets;
-    header.msg_iov = &vectors_[vector];
-    header.msg_iovlen = message.count;
     vector += message.count;
-    iovec* at = &vectors_[vector];
-    for (uint8_t reply = message.last; reply != kNone; reply = replies_[reply].previous) {
-      *--at = replies_[reply].vector;
+    const iovec* const end = &vectors_[vector];
+    iovec* at = &vectors_[vector - 1];
+    *at = replies_[message.last].vector;
+    for (uint8_t reply = replies_[message.last].previous; reply != kNone;
+         reply = replies_[reply].previous) {
+      const iovec& before = replies_[reply].vector;
+      if (static_cast<uint8_t*>(before.iov_base) + before.iov_len == at->iov_base) {
+        *at = {before.iov_base, before.iov_len + at->iov_len};
+      } else {
+        *--at = before;
+      }
     }
+    header.msg_iov = at;
+    header.msg_iovlen = static_cast<size_t>(end - at);
     size_t control_octets = first.target.local.size();
     if (control_octets == 0 && message.count == 1) continue;
     if (control_octets > 0) {
