@@ -29,10 +29,13 @@ from measure import cpu_seconds, pin, resident_megabytes, user_seconds  # noqa: 
 
 USUAL = (1000, 3)
 USUAL_SERVERS = ("echo", "agent", "knot", "nsd", "unbound")
+LARGE_SERVERS = ("echo", "agent", "agent, huge", "knot", "nsd")
 MERGING = ("echo", "echo merge", *USUAL_SERVERS[1:])
 PLAIN = ["-pattern", "svc-%d.service.consul", "-type", "A"]
 FEW_SOURCES = ["-sockets", "1", "-window", "128"]
-BURSTS = ["-burst", "64"]
+MERGED_SOURCE = ["-burst", "64", "-merge", "1"]
+MERGED = ["-burst", "16", "-merge", "1"]
+FEW_NAMES = ["-names", "100", "-edns", "1232"]
 OUTSIDE = ["-pattern", "host-%d.example", "-type", "A"]
 
 
@@ -52,11 +55,12 @@ ROWS = {
     "SRV": Row(USUAL, [*PLAIN[:2], "-type", "SRV", "-edns", "1232"], ["-rcode", "0", "-answers", "3"]),
     "A, 192 ports": Row(USUAL, [*PLAIN, "-sockets", "192", "-window", "1"],
                         ["-rcode", "0", "-answers", "3"]),
+    "A, merged": Row(USUAL, [*PLAIN, *MERGED], ["-rcode", "0", "-answers", "3"]),
     "A, one port": Row(USUAL, [*PLAIN, *FEW_SOURCES], ["-rcode", "0", "-answers", "3"], MERGING),
     "mixed, one port": Row(USUAL, FEW_SOURCES, (), MERGING, mixed=True),
-    "A, one port, bursts": Row(USUAL, [*PLAIN, *FEW_SOURCES, *BURSTS],
+    "A, one port, merged": Row(USUAL, [*PLAIN, *FEW_SOURCES, *MERGED_SOURCE],
                                ["-rcode", "0", "-answers", "3"], MERGING),
-    "mixed, one port, bursts": Row(USUAL, [*FEW_SOURCES, *BURSTS], (), MERGING, mixed=True),
+    "mixed, one port, merged": Row(USUAL, [*FEW_SOURCES, *MERGED_SOURCE], (), MERGING, mixed=True),
     "5,000 a second": Row(USUAL, [*PLAIN, "-rate", "5000"], ["-rcode", "0", "-answers", "3"]),
     "20,000 a second": Row(USUAL, [*PLAIN, "-rate", "20000"], ["-rcode", "0", "-answers", "3"]),
     "TCP": Row(USUAL, ["tcp"], servers=("agent", "knot", "nsd", "unbound")),
@@ -66,13 +70,18 @@ ROWS = {
     "forwarded, not cached": Row(USUAL, [*OUTSIDE, "-sockets", "8", "-window", "4"],
                                  ["-rcode", "0", "-answers", "1"], ("echo", "agent", "dnsdist"),
                                  outside_ttl_s=0),
-    "A, 100 instances": Row((100, 100), [*PLAIN, "-names", "100", "-edns", "1232"], ["-rcode", "0"]),
+    "A, 100 instances": Row((100, 100), [*PLAIN, *FEW_NAMES], ["-rcode", "0"]),
+    "A, 100 instances, merged": Row((100, 100), [*PLAIN, *FEW_NAMES, *MERGED], ["-rcode", "0"]),
 }
 LARGE = {
     "A, 100,000 names": Row((100_000, 1), [*PLAIN, "-names", "100000"],
                             ["-rcode", "0", "-answers", "1"]),
+    "A, 100,000 names, merged": Row((100_000, 1), [*PLAIN, "-names", "100000", *MERGED],
+                                    ["-rcode", "0", "-answers", "1"]),
     "A, 1,000,000 names": Row((1_000_000, 1), [*PLAIN, "-names", "1000000"],
-                              ["-rcode", "0", "-answers", "1"], ("echo", "agent", "knot", "nsd")),
+                              ["-rcode", "0", "-answers", "1"], LARGE_SERVERS),
+    "A, 1,000,000 names, merged": Row((1_000_000, 1), [*PLAIN, "-names", "1000000", *MERGED],
+                                      ["-rcode", "0", "-answers", "1"], LARGE_SERVERS),
 }
 
 
@@ -116,7 +125,7 @@ def ask_by_tcp(_build, port, seconds, _options):
         queries.writelines(f"svc-{i}.service.consul A\n" for i in range(USUAL[0]))
         queries.flush()
         run = subprocess.run([*pin(1), "dnsperf", "-m", "tcp", "-s", "127.0.0.1", "-p", str(port),
-                              "-d", queries.name, "-c", "8", "-q", "128", "-l", str(int(seconds))],
+                              "-d", queries.name, "-c", "8", "-q", "128", "-l", str(max(1, round(seconds)))],
                              stdout=subprocess.PIPE, text=True, check=False)
 
     def figure(text):
@@ -199,7 +208,7 @@ def main():
     parser.add_argument("-out", type=pathlib.Path)
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
-    wanted = {"echo", "echo merge", "agent", *arguments.servers.split(",")}
+    wanted = {"echo", "echo merge", "agent", "agent, huge", *arguments.servers.split(",")}
     for name in sorted(wanted & set(rivals.PROGRAMS)):
         if not pathlib.Path(rivals.PROGRAMS[name]).exists():
             sys.exit(f"{rivals.PROGRAMS[name]} is not here; scripts/bench installs it")

@@ -6,6 +6,7 @@ rivals as a zone file. Each server is a context manager that yields a Running.
 """
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import lib
 import measure
 
 READY_SECONDS = 600
+# For glibc: all memory of malloc in one heap, which the kernel is asked to put in pages of 2 MiB.
+HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 
 
 class Running:
@@ -107,7 +110,7 @@ def write_agent_config(place, threads=1, upstream=None):
 
 
 @contextlib.contextmanager
-def agent(build, pin, catalog, threads=1):
+def agent(build, pin, catalog, threads=1, environment=None):
     """A whole agent, with everything on that is on by default."""
     services, instances = catalog
     with folder() as place:
@@ -115,8 +118,14 @@ def agent(build, pin, catalog, threads=1):
         log = place / "log"
         binary = build / "bench/catalog_agent/catalog_agent"
         command = [*pin, binary, config, str(services), str(instances)]
-        with run(command, ports["dns"], log, ready=lambda: "ready" in log.read_text()) as server:
+        with run(command, ports["dns"], log, ready=lambda: "ready" in log.read_text(),
+                 env=os.environ | (environment or {})) as server:
             yield server
+
+
+def agent_in_huge_pages(build, pin, catalog):
+    """The agent as docs/performance.md has it for large catalogs."""
+    return agent(build, pin, catalog, environment={"GLIBC_TUNABLES": HUGE_PAGES})
 
 
 def write_knot_config(place, port, zone, file):
@@ -310,8 +319,8 @@ def loaded(port, name="ns.consul"):
         return False
 
 
-SERVERS = {"echo": echo, "echo merge": merging_echo, "agent": agent, "knot": knot, "nsd": nsd,
-           "unbound": unbound}
+SERVERS = {"echo": echo, "echo merge": merging_echo, "agent": agent,
+           "agent, huge": agent_in_huge_pages, "knot": knot, "nsd": nsd, "unbound": unbound}
 FORWARDERS = {"echo": echo, "agent": forwarding_agent, "unbound": forwarding_unbound,
               "dnsdist": forwarding_dnsdist}
 PROGRAMS = {"knot": "/usr/sbin/knotd", "nsd": "/usr/sbin/nsd", "unbound": "/usr/sbin/unbound",

@@ -31,6 +31,8 @@ const char kUsage[] =
     "  -timeout S          1, after which a query is lost\n"
     "  -edns OCTETS        0 (no OPT record)\n"
     "  -seed N             1, of the order of the queries\n"
+    "  -merge N            0; 1: sends queries, and takes replies, in messages of many, so that\n"
+    "                      the generator is far quicker than a server\n"
     "  -rcode N            what every reply must have; not checked\n"
     "  -answers N          ANCOUNT likewise\n"
     "The exit status is 0 when replies came and none was wrong.\n";
@@ -81,6 +83,7 @@ std::map<std::string_view, Number> NumbersOf(Options& options) {
        {0.001, 60, false, [&](double value) { options.timeout = absl::Seconds(value); }}},
       {"edns", {0, 65'535, true, whole(options.edns_octets)}},
       {"seed", {0, kMost, true, whole(options.seed)}},
+      {"merge", {0, 1, true, whole(options.merge)}},
       {"rcode", {0, 15, true, u16(options.rcode)}},
       {"answers", {0, 65'535, true, u16(options.answers)}},
   };

@@ -35,6 +35,10 @@ struct Options {
   absl::Duration timeout = absl::Seconds(1);  // After it a query counts as lost.
   uint16_t edns_octets = 0;                   // Advertised UDP size; 0: no OPT record.
   uint64_t seed = 1;
+  // Queries of one size leave as one message (UDP_SEGMENT), and replies are taken as the server
+  // merged them (UDP_GRO): what the generator spends is then so little that the server is never
+  // idle.
+  bool merge = false;
   std::optional<uint16_t> rcode;    // What replies must have, where the file does not say.
   std::optional<uint16_t> answers;  // ANCOUNT likewise.
 };

@@ -1,5 +1,7 @@
 #include "bench/load/run.h"
 
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "bench/load/pending.h"
+#include "dns/reply_batch.h"
 #include "dns/types.h"
 
 namespace pharos::load {
@@ -25,6 +28,8 @@ constexpr size_t kBatch = 64;
 // Beyond what a reply may have, so that one that is too long shows; and buffers do not lie a power
 // of 2 apart, which would put all of them into the same few lines of the cache.
 constexpr size_t kReplyExtraOctets = 64;
+// What the kernel hands over at most in one piece where it may merge datagrams.
+constexpr size_t kMergedOctetsMax = 65'535;
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -36,6 +41,19 @@ absl::Status Failed(std::string_view what, const Options& options) {
   return absl::ErrnoToStatus(errno, absl::StrFormat("%s %s", what, options.server.ToString()));
 }
 
+// Of the datagrams that are in `message`, one behind the other, all but the last are this long.
+size_t SegmentOctets(const mmsghdr& message) {
+  const msghdr& header = message.msg_hdr;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+       c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+    if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
+    int octets;
+    std::memcpy(&octets, CMSG_DATA(c), sizeof octets);
+    return static_cast<size_t>(octets);
+  }
+  return message.msg_len;
+}
+
 // Buffers for a batch in one direction, wired up once.
 class Batch {
  public:
@@ -44,15 +62,22 @@ class Batch {
       pieces_[i] = {&buffer_[i * octets_], octets_};
       messages_[i].msg_hdr.msg_iov = &pieces_[i];
       messages_[i].msg_hdr.msg_iovlen = 1;
+      messages_[i].msg_hdr.msg_control = controls_[i].data();
     }
   }
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
   mmsghdr* messages() { return messages_.data(); }
+  // Has to precede each reception: the kernel leaves there how much it wrote.
+  void MakeRoomForControl() {
+    for (mmsghdr& message : messages_) message.msg_hdr.msg_controllen = kControlOctets;
+  }
+  const mmsghdr& message(size_t i) const { return messages_[i]; }
   Octets received(size_t i) const {
     return Octets(buffer_).subspan(i * octets_, messages_[i].msg_len);
   }
+  Octets filled(size_t i) const { return Octets(buffer_).subspan(i * octets_, pieces_[i].iov_len); }
   void Fill(size_t i, const std::vector<uint8_t>& message, uint16_t id) {
     std::memcpy(pieces_[i].iov_base, message.data(), message.size());
     StoreU16(&buffer_[i * octets_], id);
@@ -60,8 +85,11 @@ class Batch {
   }
 
  private:
+  static constexpr size_t kControlOctets = CMSG_SPACE(sizeof(int));
+
   size_t octets_;
   std::vector<uint8_t> buffer_;
+  alignas(cmsghdr) std::array<std::array<uint8_t, kControlOctets>, kBatch> controls_{};
   std::array<iovec, kBatch> pieces_{};
   std::array<mmsghdr, kBatch> messages_{};
 };
@@ -88,11 +116,20 @@ class Socket {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_octets, sizeof receive_octets) != 0) {
       return Failed("cannot size the buffer of a socket to", options);
     }
+    const int on = 1;
+    if (options.merge && setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on) != 0) {
+      return Failed("cannot have the kernel merge what comes from", options);
+    }
+    if (options.merge) merged = std::make_unique<dns::ReplyBatch>(fd, counters);
     return absl::OkStatus();
   }
 
   int fd = -1;
   Pending pending;
+  std::unique_ptr<dns::ReplyBatch> merged;  // Null unless queries are merged.
+
+ private:
+  dns::SendCounters counters;
 };
 
 class Generator {
@@ -102,7 +139,8 @@ class Generator {
         questions_(questions),
         random_(options.seed),
         timeout_ns_(absl::ToInt64Nanoseconds(options.timeout)),
-        received_(std::max<size_t>(options.edns_octets, dns::kPlainUdpOctetsMax) +
+        received_((options.merge ? kMergedOctetsMax
+                                 : std::max<size_t>(options.edns_octets, dns::kPlainUdpOctetsMax)) +
                   kReplyExtraOctets) {}
 
   absl::StatusOr<Outcome> Run() {
@@ -129,6 +167,7 @@ class Generator {
 
  private:
   absl::Status Open() {
+    server_ = {&address_, options_.server.ToSockaddr(address_), {}};
     // At a fixed rate a slow server must not slow us down.
     const size_t window = options_.rate > 0 ? kWindowMax : options_.window;
     for (size_t i = 0; i < options_.sockets; ++i) {
@@ -187,7 +226,12 @@ class Generator {
       to_send_.Fill(i, questions_[chosen[i]].message, socket.pending.IdAhead(i));
     }
     const int64_t now_ns = NowNs();
-    const int sent = sendmmsg(socket.fd, to_send_.messages(), static_cast<unsigned>(count), 0);
+    int sent = static_cast<int>(count);
+    if (options_.merge) {
+      SendMerged(socket, count);
+    } else {
+      sent = sendmmsg(socket.fd, to_send_.messages(), static_cast<unsigned>(count), 0);
+    }
     if (sent < 0) return MayTryAgain() ? absl::OkStatus() : Failed("cannot send to", options_);
     for (int i = 0; i < sent; ++i) {
       const int64_t sent_ns = options_.rate > 0 ? DueNs(outcome_.sent) : now_ns;
@@ -197,6 +241,16 @@ class Generator {
     return absl::OkStatus();
   }
 
+  // What the kernel does not take counts as sent, and so as lost.
+  void SendMerged(Socket& socket, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const Octets query = to_send_.filled(i);
+      std::ranges::copy(query, socket.merged->Room().begin());
+      socket.merged->Add(server_, query.size());
+    }
+    socket.merged->Flush();
+  }
+
   static bool MayTryAgain() {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS;
   }
@@ -204,6 +258,7 @@ class Generator {
   absl::Status ReceiveAll() {
     for (const auto& socket : sockets_) {
       if (socket->pending.empty()) continue;
+      if (options_.merge) received_.MakeRoomForControl();
       const int count = recvmmsg(socket->fd, received_.messages(), kBatch, MSG_DONTWAIT, nullptr);
       if (count < 0) {
         if (MayTryAgain()) continue;
@@ -211,10 +266,20 @@ class Generator {
       }
       const int64_t now_ns = NowNs();
       for (int i = 0; i < count; ++i) {
-        Receive(socket->pending, received_.received(static_cast<size_t>(i)), now_ns);
+        ReceiveMerged(socket->pending, static_cast<size_t>(i), now_ns);
       }
     }
     return absl::OkStatus();
+  }
+
+  void ReceiveMerged(Pending& pending, size_t i, int64_t now_ns) {
+    Octets rest = received_.received(i);
+    const size_t octets = options_.merge ? SegmentOctets(received_.message(i)) : rest.size();
+    while (rest.size() > octets) {
+      Receive(pending, rest.first(octets), now_ns);
+      rest = rest.subspan(octets);
+    }
+    Receive(pending, rest, now_ns);
   }
 
   void Receive(Pending& pending, Octets reply, int64_t now_ns) {
@@ -268,6 +333,8 @@ class Generator {
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<pollfd> polled_;
   size_t first_ = 0;
+  sockaddr_storage address_{};
+  dns::ReplyTarget server_{};
   Batch to_send_{kQueryOctetsMax};
   Batch received_;
   Outcome outcome_;
