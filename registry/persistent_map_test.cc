@@ -50,8 +50,10 @@ TEST(PersistentMap, LookingUpInStagesFindsTheSame) {
   constexpr int kCount = 3000;
   for (int i = 0; i < kCount; i += 2) map.Set("key" + std::to_string(i), i);
   std::vector<std::string> keys;
+  keys.reserve(kCount);
   for (int i = 0; i < kCount; ++i) keys.push_back("key" + std::to_string(i));
   std::vector<Map::Cursor> cursors;
+  cursors.reserve(keys.size());
   for (const std::string& key : keys) cursors.push_back(map.Start(HashKey(std::string_view(key))));
   for (Map::Cursor& cursor : cursors) Map::PrefetchShard(cursor);
   for (Map::Cursor& cursor : cursors) Map::PrefetchEntry(cursor);
