@@ -77,7 +77,6 @@ class Batch {
   Octets received(size_t i) const {
     return Octets(buffer_).subspan(i * octets_, messages_[i].msg_len);
   }
-  Octets filled(size_t i) const { return Octets(buffer_).subspan(i * octets_, pieces_[i].iov_len); }
   void Fill(size_t i, const std::vector<uint8_t>& message, uint16_t id) {
     std::memcpy(pieces_[i].iov_base, message.data(), message.size());
     StoreU16(&buffer_[i * octets_], id);
@@ -223,12 +222,18 @@ class Generator {
     std::array<uint32_t, kBatch> chosen;
     for (size_t i = 0; i < count; ++i) {
       chosen[i] = random_.Below(static_cast<uint32_t>(questions_.size()));
-      to_send_.Fill(i, questions_[chosen[i]].message, socket.pending.IdAhead(i));
+      const std::vector<uint8_t>& message = questions_[chosen[i]].message;
+      if (options_.merge) {
+        AddMerged(*socket.merged, message, socket.pending.IdAhead(i));
+      } else {
+        to_send_.Fill(i, message, socket.pending.IdAhead(i));
+      }
     }
     const int64_t now_ns = NowNs();
     int sent = static_cast<int>(count);
     if (options_.merge) {
-      SendMerged(socket, count);
+      // What the kernel does not take counts as sent, and so as lost.
+      socket.merged->Flush();
     } else {
       sent = sendmmsg(socket.fd, to_send_.messages(), static_cast<unsigned>(count), 0);
     }
@@ -241,14 +246,11 @@ class Generator {
     return absl::OkStatus();
   }
 
-  // What the kernel does not take counts as sent, and so as lost.
-  void SendMerged(Socket& socket, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-      const Octets query = to_send_.filled(i);
-      std::ranges::copy(query, socket.merged->Room().begin());
-      socket.merged->Add(server_, query.size());
-    }
-    socket.merged->Flush();
+  void AddMerged(dns::ReplyBatch& merged, const std::vector<uint8_t>& message, uint16_t id) const {
+    const MutableOctets room = merged.Room();
+    std::ranges::copy(message, room.begin());
+    StoreU16(room.data(), id);
+    merged.Add(server_, message.size());
   }
 
   static bool MayTryAgain() {
